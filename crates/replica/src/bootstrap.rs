@@ -1,0 +1,78 @@
+//! The record that every log begins with, proposed by the first leader of a new cluster.
+
+use raft::NodeId;
+
+use crate::encoding::{MalformedCommand, Reader};
+
+/// The newest set of rules for applying entries that this version knows. A cluster's level is in
+/// its log, so that all replicas apply alike whatever their version.
+pub(crate) const FEATURE_LEVEL: u32 = 1;
+
+const VERSION: u8 = 1;
+
+/// What a cluster is born with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Bootstrap {
+    /// The rules by which entries are applied.
+    pub(crate) feature_level: u32,
+    /// Keys the hash by which keys are placed, and seeds choices that must agree on all replicas.
+    pub(crate) secret: [u8; 16],
+    /// The first members and their peer addresses.
+    pub(crate) members: Vec<(NodeId, String)>,
+}
+
+/// The log begins with a record that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum BootstrapError {
+    /// It was written by a later version.
+    #[error(
+        "the log begins with a record of version {0}, this is version {VERSION}: run a newer quorate"
+    )]
+    Newer(u8),
+    /// The cluster's rules are newer than this program.
+    #[error(
+        "the cluster has feature level {0}, this program knows {FEATURE_LEVEL}: run a newer quorate"
+    )]
+    NewerFeatures(u32),
+    /// Its bytes make no sense.
+    #[error("the log begins with a malformed record: {0}")]
+    Malformed(#[from] MalformedCommand),
+}
+
+impl Bootstrap {
+    /// `u8 version | u32 feature level | 16 bytes secret | u32 count | (u64 node, u32 length, peer
+    /// address)*`, little-endian.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = vec![VERSION];
+        out.extend_from_slice(&self.feature_level.to_le_bytes());
+        out.extend_from_slice(&self.secret);
+        out.extend_from_slice(&(self.members.len() as u32).to_le_bytes());
+        for (node, address) in &self.members {
+            out.extend_from_slice(&node.0.to_le_bytes());
+            out.extend_from_slice(&(address.len() as u32).to_le_bytes());
+            out.extend_from_slice(address.as_bytes());
+        }
+        out
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, BootstrapError> {
+        let mut reader = Reader::new(bytes);
+        match reader.u8()? {
+            VERSION => {}
+            newer => return Err(BootstrapError::Newer(newer)),
+        }
+        let feature_level = reader.u32()?;
+        if feature_level > FEATURE_LEVEL {
+            return Err(BootstrapError::NewerFeatures(feature_level));
+        }
+        let secret = reader.take(16)?.try_into().expect("sixteen bytes were taken");
+        let count = reader.u32()?;
+        let mut members = Vec::new();
+        for _ in 0..count {
+            let node = NodeId(reader.u64()?);
+            members.push((node, String::from_utf8_lossy(reader.prefixed()?).into_owned()));
+        }
+        Ok(Bootstrap { feature_level, secret, members })
+    }
+}

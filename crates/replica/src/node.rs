@@ -1,0 +1,151 @@
+//! What a node knows besides consensus: the state machine, its clients, its settings, its figures.
+//! Session commands (PING, CLIENT, INFO, SUBSCRIBE, …) are functions of it.
+
+use std::collections::BTreeMap;
+
+use raft::{LogIndex, NodeId, Role, Term};
+
+use crate::config::{ClientId, Config, HostStats, Now, PeerInfo};
+use crate::machine::Machine;
+use crate::output::Shutdown;
+use crate::pubsub::PubSub;
+use crate::random::Random;
+use crate::session::{Session, Sessions};
+use crate::settings::Settings;
+use crate::slowlog::Slowlog;
+use crate::stats::Stats;
+
+/// Everything of a replica that a command may look at or change, except the log itself.
+#[derive(Debug)]
+pub(crate) struct Node {
+    /// What the shell gave at birth.
+    pub(crate) config: Config,
+    /// What CONFIG SET may change while it runs.
+    pub(crate) settings: Settings,
+    /// The replicated state.
+    pub(crate) machine: Machine,
+    /// The clients connected here.
+    pub(crate) sessions: Sessions,
+    /// Who subscribed to what, here.
+    pub(crate) pubsub: PubSub,
+    /// Counters for INFO and metrics.
+    pub(crate) stats: Stats,
+    /// Slow commands.
+    pub(crate) slowlog: Slowlog,
+    /// The other nodes as they are seen from here, and this one.
+    pub(crate) members: BTreeMap<NodeId, Member>,
+    /// Consensus as of the last drain.
+    pub(crate) consensus: Consensus,
+    /// Figures about the host.
+    pub(crate) host: HostStats,
+    /// The time of the input being handled.
+    pub(crate) now: Now,
+    /// When this replica was made.
+    pub(crate) started: Now,
+    /// Random choices that need not agree with other replicas'.
+    pub(crate) random: Random,
+    /// CLIENT PAUSE: until when, and whether only writes are held back.
+    pub(crate) pause: Option<Pause>,
+    /// Sessions with output for the shell to write.
+    pub(crate) flush: Vec<ClientId>,
+    /// Sessions to disconnect.
+    pub(crate) closing: Vec<ClientId>,
+    /// Sessions whose next commands may now be started.
+    pub(crate) runnable: Vec<ClientId>,
+    /// SHUTDOWN was called.
+    pub(crate) shutdown: Option<Shutdown>,
+}
+
+/// A member of the cluster as seen from this node.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Member {
+    /// Where peers reach it.
+    pub(crate) peer_addr: String,
+    /// Where clients reach it: empty until it has been heard from.
+    pub(crate) client_addr: String,
+    /// Its software version: empty until it has been heard from.
+    pub(crate) version: String,
+    /// Whether a connection to it stands. True of this node itself.
+    pub(crate) connected: bool,
+    /// The last index known to be in its log (on the leader; 0 elsewhere).
+    pub(crate) matched: u64,
+}
+
+/// Consensus as commands see it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Consensus {
+    pub(crate) role: Role,
+    pub(crate) term: Term,
+    pub(crate) leader: Option<NodeId>,
+    pub(crate) commit: LogIndex,
+    pub(crate) applied: LogIndex,
+    pub(crate) last: LogIndex,
+    /// How often this node has seen the leader change.
+    pub(crate) leader_changes: u64,
+    /// The log refuses writes for lack of space on this node's disk.
+    pub(crate) disk_full: bool,
+}
+
+/// CLIENT PAUSE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pause {
+    /// When it ends, in [`Now::mono_us`].
+    pub(crate) until_us: u64,
+    /// Whether only writes wait (CLIENT PAUSE … WRITE).
+    pub(crate) writes_only: bool,
+}
+
+impl Node {
+    /// The session of `client`. Session commands run only for a client that is there.
+    ///
+    /// # Panics
+    /// If the client is gone: the caller has checked it.
+    pub(crate) fn session(&mut self, client: ClientId) -> &mut Session {
+        self.sessions.find_mut(client).expect("a session command runs for a client that is there")
+    }
+
+    /// Disconnects a client once its output is written. Nothing more of its input is run.
+    pub(crate) fn close(&mut self, client: ClientId) {
+        if let Some(session) = self.sessions.find_mut(client)
+            && !session.closing
+        {
+            session.closing = true;
+            self.closing.push(client);
+        }
+    }
+
+    /// Notes that a client has output for the shell to write.
+    pub(crate) fn flush(&mut self, client: ClientId) {
+        if let Some(session) = self.sessions.find_mut(client)
+            && !session.flushing
+        {
+            session.flushing = true;
+            self.flush.push(client);
+        }
+    }
+
+    /// Notes that the next command of a client may be startable now.
+    pub(crate) fn wake(&mut self, client: ClientId) {
+        if let Some(session) = self.sessions.find_mut(client)
+            && !session.queued
+        {
+            session.queued = true;
+            self.runnable.push(client);
+        }
+    }
+
+    /// A peer's connection stands.
+    pub(crate) fn peer_connected(&mut self, peer: NodeId, info: PeerInfo) {
+        if let Some(member) = self.members.get_mut(&peer) {
+            member.client_addr = info.client_addr;
+            member.version = info.version;
+            member.connected = true;
+        }
+    }
+
+    /// The address of the leader for clients, if both are known.
+    pub(crate) fn leader_addr(&self) -> Option<&str> {
+        let member = self.members.get(&self.consensus.leader?)?;
+        (!member.client_addr.is_empty()).then_some(member.client_addr.as_str())
+    }
+}

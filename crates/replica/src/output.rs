@@ -1,0 +1,57 @@
+//! What leaves a replica: filled by [`crate::Replica::drain`], carried out by the shell.
+
+use raft::{NodeId, ReadEntries, WriteId};
+
+use crate::config::ClientId;
+use crate::message::PeerMessage;
+
+/// Everything one turn produced. The caller keeps it and passes it in again, so that its vectors
+/// are allocated once.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// Messages to send now, in order per peer.
+    pub messages: Vec<(NodeId, PeerMessage)>,
+    /// Writes for the log on disk, in order. When one is durable, say so by
+    /// [`crate::Replica::persisted`].
+    pub writes: Vec<Write>,
+    /// Entries to read back from the log on disk, answered by [`crate::Replica::entries_read`].
+    pub entry_reads: Vec<ReadEntries>,
+    /// Clients that have output to be written.
+    pub flush: Vec<ClientId>,
+    /// Clients to disconnect once their output is written.
+    pub close: Vec<ClientId>,
+    /// Clients whose sockets may be read again after [`crate::Replica::client_wants_input`] said no.
+    pub resumed: Vec<ClientId>,
+    /// A client asked this node to stop.
+    pub shutdown: Option<Shutdown>,
+}
+
+/// One write for the log on disk: durable as a whole, after all writes before it.
+#[derive(Debug)]
+pub struct Write {
+    /// Names it in [`crate::Replica::persisted`].
+    pub id: WriteId,
+    /// The records, in order.
+    pub records: Vec<wal::Record>,
+    /// Whether anything waits for it to be durable.
+    pub sync: bool,
+}
+
+/// A SHUTDOWN command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shutdown {
+    /// Stop at once, without handing leadership over and finishing what is in flight.
+    pub now: bool,
+}
+
+impl Output {
+    pub(crate) fn clear(&mut self) {
+        self.messages.clear();
+        self.writes.clear();
+        self.entry_reads.clear();
+        self.flush.clear();
+        self.close.clear();
+        self.resumed.clear();
+        self.shutdown = None;
+    }
+}

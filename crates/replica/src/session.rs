@@ -1,0 +1,260 @@
+//! One client's connection: what is known of it, its input not yet run, its output not yet sent.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use resp::{Protocol, RequestParser};
+
+use crate::config::{ClientId, ClientInfo};
+
+/// The state of one client's connection on its gateway. None of it is replicated.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// The id that CLIENT ID tells: rising, never reused while the process lives.
+    pub(crate) id: u64,
+    /// Its addresses.
+    pub(crate) info: ClientInfo,
+    /// When it connected.
+    pub(crate) connected_us: u64,
+    /// When it last sent a command.
+    pub(crate) active_us: u64,
+    /// The last command's full name, for CLIENT LIST.
+    pub(crate) last_command: &'static str,
+    /// RESP version, by HELLO.
+    pub(crate) protocol: Protocol,
+    /// The selected database.
+    pub(crate) db: u8,
+    /// Set by CLIENT SETNAME or HELLO SETNAME.
+    pub(crate) name: Bytes,
+    /// Set by CLIENT SETINFO.
+    pub(crate) library_name: Bytes,
+    /// Set by CLIENT SETINFO.
+    pub(crate) library_version: Bytes,
+    /// Whether it may run commands: true from the start where no password is required.
+    pub(crate) authenticated: bool,
+    /// CLIENT NO-EVICT.
+    pub(crate) no_evict: bool,
+    /// CLIENT NO-TOUCH.
+    pub(crate) no_touch: bool,
+    /// CLIENT REPLY.
+    pub(crate) reply_mode: ReplyMode,
+    /// Open between MULTI and EXEC or DISCARD.
+    pub(crate) multi: Option<Multi>,
+    /// What WATCH saw: cleared by EXEC, DISCARD, UNWATCH.
+    pub(crate) watches: Vec<Watch>,
+    /// Channels of SUBSCRIBE.
+    pub(crate) channels: BTreeSet<Bytes>,
+    /// Patterns of PSUBSCRIBE.
+    pub(crate) patterns: BTreeSet<Bytes>,
+    /// Channels of SSUBSCRIBE.
+    pub(crate) shard_channels: BTreeSet<Bytes>,
+    /// Nothing more is read from it; it is disconnected once its output is written.
+    pub(crate) closing: bool,
+    /// No command of it is started before this time (DEBUG SLEEP), in microseconds.
+    pub(crate) asleep_until_us: u64,
+
+    /// Remembers how far the first request in `input` was scanned.
+    pub(crate) parser: RequestParser,
+    /// Bytes received whose commands have not been started: from `input_start` on.
+    pub(crate) input: Vec<u8>,
+    pub(crate) input_start: usize,
+    /// Replies not yet written: from `output_start` on.
+    pub(crate) output: Vec<u8>,
+    pub(crate) output_start: usize,
+    /// Runs started and not yet answered.
+    pub(crate) runs_in_flight: u32,
+    /// The run in flight must be answered before another may start.
+    pub(crate) solo: bool,
+    /// Since when a complete command has waited to be started, for its deadline.
+    pub(crate) waiting_since_us: Option<u64>,
+    /// Whether it stands in the list of sessions to go on with.
+    pub(crate) queued: bool,
+    /// Whether it stands in the list of sessions with output.
+    pub(crate) flushing: bool,
+    /// Whether the shell was told not to read from it.
+    pub(crate) input_stopped: bool,
+}
+
+/// CLIENT REPLY ON | OFF | SKIP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReplyMode {
+    /// Every command is answered.
+    On,
+    /// None is.
+    Off,
+    /// The command after CLIENT REPLY SKIP is not; this is the state that command sets.
+    SkipNext,
+    /// The command being run is the one to skip.
+    Skipping,
+}
+
+/// Commands queued since MULTI.
+#[derive(Debug, Default)]
+pub(crate) struct Multi {
+    /// The queued commands, encoded one after the other (see [`crate::encoding`]).
+    pub(crate) commands: Vec<u8>,
+    /// How many there are.
+    pub(crate) count: u32,
+    /// A command was refused while queueing: EXEC answers EXECABORT.
+    pub(crate) aborted: bool,
+    /// At least one is a write.
+    pub(crate) has_write: bool,
+    /// At least one changes the session, so that nothing may be started behind EXEC until it ran.
+    pub(crate) solo: bool,
+    /// The database SELECT inside the transaction has chosen, `None` before one.
+    pub(crate) db: Option<u8>,
+}
+
+/// A key being watched, and its version when WATCH saw it (0: it did not exist).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Watch {
+    pub(crate) db: u8,
+    pub(crate) key: Bytes,
+    pub(crate) version: u64,
+}
+
+impl Session {
+    pub(crate) fn new(id: u64, info: ClientInfo, now_us: u64, authenticated: bool) -> Self {
+        Session {
+            id,
+            info,
+            connected_us: now_us,
+            active_us: now_us,
+            last_command: "NULL",
+            protocol: Protocol::Resp2,
+            db: 0,
+            name: Bytes::new(),
+            library_name: Bytes::new(),
+            library_version: Bytes::new(),
+            authenticated,
+            no_evict: false,
+            no_touch: false,
+            reply_mode: ReplyMode::On,
+            multi: None,
+            watches: Vec::new(),
+            channels: BTreeSet::new(),
+            patterns: BTreeSet::new(),
+            shard_channels: BTreeSet::new(),
+            closing: false,
+            asleep_until_us: 0,
+            parser: RequestParser::new(),
+            input: Vec::new(),
+            input_start: 0,
+            output: Vec::new(),
+            output_start: 0,
+            runs_in_flight: 0,
+            solo: false,
+            waiting_since_us: None,
+            queued: false,
+            flushing: false,
+            input_stopped: false,
+        }
+    }
+
+    /// The number of channels and patterns it is subscribed to, shard channels left out, as the
+    /// confirmations of SUBSCRIBE and PSUBSCRIBE count.
+    pub(crate) fn subscription_count(&self) -> usize {
+        self.channels.len() + self.patterns.len()
+    }
+
+    /// Whether only subscription commands may be run: RESP2 cannot tell a message from a reply.
+    pub(crate) fn in_subscriber_mode(&self) -> bool {
+        self.protocol == Protocol::Resp2
+            && self.subscription_count() + self.shard_channels.len() > 0
+    }
+
+    /// Bytes of replies that wait to be written.
+    pub(crate) fn pending_output(&self) -> &[u8] {
+        &self.output[self.output_start..]
+    }
+
+    /// Bytes received that have not been started.
+    pub(crate) fn pending_input(&self) -> &[u8] {
+        &self.input[self.input_start..]
+    }
+}
+
+/// The sessions of this node, found by slot.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    count: usize,
+    next_id: u64,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u32,
+    session: Option<Box<Session>>,
+}
+
+impl Sessions {
+    /// Adds a session and names it.
+    pub(crate) fn insert(
+        &mut self,
+        info: ClientInfo,
+        now_us: u64,
+        authenticated: bool,
+    ) -> ClientId {
+        self.next_id += 1;
+        let session = Box::new(Session::new(self.next_id, info, now_us, authenticated));
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            (self.slots.len() - 1) as u32
+        });
+        let entry = &mut self.slots[slot as usize];
+        entry.generation = entry.generation.wrapping_add(1);
+        entry.session = Some(session);
+        self.count += 1;
+        ClientId { slot, generation: entry.generation }
+    }
+
+    /// Removes a session; `None` if it is gone already.
+    pub(crate) fn remove(&mut self, client: ClientId) -> Option<Box<Session>> {
+        let entry = self.slots.get_mut(client.slot())?;
+        if entry.generation != client.generation {
+            return None;
+        }
+        let session = entry.session.take()?;
+        self.free.push(client.slot);
+        self.count -= 1;
+        Some(session)
+    }
+
+    /// The session, or `None` if its client is gone.
+    pub(crate) fn find(&self, client: ClientId) -> Option<&Session> {
+        let entry = self.slots.get(client.slot())?;
+        if entry.generation != client.generation {
+            return None;
+        }
+        entry.session.as_deref()
+    }
+
+    /// The session, or `None` if its client is gone.
+    pub(crate) fn find_mut(&mut self, client: ClientId) -> Option<&mut Session> {
+        let entry = self.slots.get_mut(client.slot())?;
+        if entry.generation != client.generation {
+            return None;
+        }
+        entry.session.as_deref_mut()
+    }
+
+    /// All sessions, by slot.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ClientId, &Session)> {
+        self.slots.iter().enumerate().filter_map(|(slot, entry)| {
+            let session = entry.session.as_deref()?;
+            Some((ClientId { slot: slot as u32, generation: entry.generation }, session))
+        })
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// How many there have ever been.
+    pub(crate) fn total(&self) -> u64 {
+        self.next_id
+    }
+}
