@@ -1,0 +1,4 @@
+//! The commands that work on the data set, a file per family.
+//!
+//! A handler is named after its command. It gets the arguments as they were typed, with the name in
+//! front and the arity checked, and encodes exactly one reply.

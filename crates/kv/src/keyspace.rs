@@ -1,0 +1,249 @@
+//! The keyspace: all keys of one database, in one order.
+//!
+//! Every key has a [`Position`]: its slot, then a keyed hash. The keys are kept in the order of their
+//! positions, in *segments* of at most about a thousand keys, each a contiguous range. A directory,
+//! the sorted array of the first positions, finds the segment of a key. A segment that fills up is
+//! cut at its middle key, not at the middle of its range, so it does not matter how positions are
+//! spread: a million keys with one hash tag, all in one slot, make the same thousand segments as a
+//! million keys without.
+//!
+//! That one order serves everything that walks keys. SCAN's cursor is a position, so it needs no
+//! state on any node and survives every change of the segments: a key that stays keeps its position
+//! and is met. The keys of a slot are one range. And because a segment is shared by reference count
+//! and copied when it is changed while shared, a copy of the directory is a frozen view of the whole
+//! keyspace, whose price is paid one segment at a time.
+
+mod key;
+mod position;
+mod segment;
+
+use std::sync::Arc;
+
+pub use key::Key;
+pub(crate) use position::{Placement, Position};
+pub use position::{SLOT_COUNT, key_slot};
+pub(crate) use segment::Entry;
+use segment::{SEGMENT_KEYS_MAX, Segment};
+
+/// A segment with fewer keys is merged with a neighbour, when they fit together.
+const SEGMENT_KEYS_MIN: usize = SEGMENT_KEYS_MAX / 8;
+
+/// The largest result of a merge: far enough from a split that the two do not alternate.
+const MERGED_KEYS_MAX: usize = SEGMENT_KEYS_MAX / 4 * 3;
+
+/// The keys of one database, ordered by position.
+#[derive(Clone, Debug)]
+pub(crate) struct Keyspace {
+    /// The first position of the range of each segment, ascending. Invariant: the first is 0.
+    starts: Vec<u64>,
+    /// The segments, parallel to `starts`. Invariant: none is empty, unless it is the only one.
+    segments: Vec<Arc<Segment>>,
+    /// The number of keys.
+    key_count: usize,
+    placement: Placement,
+}
+
+/// Where a key is, or where it has to be inserted. Valid until the next insertion or removal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    position: Position,
+    segment: usize,
+    rank: usize,
+}
+
+impl Keyspace {
+    pub(crate) fn new(placement: Placement) -> Self {
+        Keyspace {
+            starts: vec![Position::FIRST.0],
+            segments: vec![Arc::default()],
+            key_count: 0,
+            placement,
+        }
+    }
+
+    /// Inserts an entry at the place where [`Keyspace::find`] did not find its key.
+    pub(crate) fn insert(&mut self, place: Place, entry: Entry) {
+        let Place {
+            position,
+            segment,
+            rank,
+        } = place;
+        Arc::make_mut(&mut self.segments[segment]).insert(rank, position, entry);
+        self.key_count += 1;
+        if self.segments[segment].len() > SEGMENT_KEYS_MAX {
+            self.split(segment);
+        }
+    }
+
+    /// Removes the entry at a place where [`Keyspace::find`] found its key.
+    pub(crate) fn remove(&mut self, place: Place) -> Entry {
+        let range = self.range(place.segment);
+        let segment = Arc::make_mut(&mut self.segments[place.segment]);
+        let entry = segment.remove(place.rank, &self.placement, range);
+        self.key_count -= 1;
+        if self.segments[place.segment].len() < SEGMENT_KEYS_MIN {
+            self.merge(place.segment);
+        }
+        entry
+    }
+
+    /// The entry at a place where [`Keyspace::find`] found its key, to be changed.
+    pub(crate) fn entry_mut(&mut self, place: Place) -> &mut Entry {
+        Arc::make_mut(&mut self.segments[place.segment]).entry_mut(place.rank)
+    }
+
+    /// Takes all keys out. They are returned in pieces, for the caller to free when it likes.
+    pub(crate) fn take_all(&mut self) -> Vec<DetachedSegment> {
+        let emptied = std::mem::replace(self, Keyspace::new(self.placement.clone()));
+        emptied.segments.into_iter().map(DetachedSegment).collect()
+    }
+
+    pub(crate) fn key_count(&self) -> usize {
+        self.key_count
+    }
+
+    /// The place of a key: `Ok` when the key is there.
+    pub(crate) fn find(&self, key: &[u8]) -> Result<Place, Place> {
+        let position = self.placement.position(key);
+        let segment = self.segment_of(position);
+        let found = self.segments[segment].find(position, key, self.range(segment));
+        match found {
+            Ok(rank) => Ok(Place {
+                position,
+                segment,
+                rank,
+            }),
+            Err(rank) => Err(Place {
+                position,
+                segment,
+                rank,
+            }),
+        }
+    }
+
+    /// The entry at a place where [`Keyspace::find`] found its key.
+    pub(crate) fn entry(&self, place: Place) -> &Entry {
+        self.segments[place.segment].entry(place.rank)
+    }
+
+    /// The entry of a key.
+    pub(crate) fn lookup(&self, key: &[u8]) -> Option<&Entry> {
+        self.find(key).ok().map(|place| self.entry(place))
+    }
+
+    /// All entries at or after a position, in the order of positions.
+    pub(crate) fn entries_from(&self, from: Position) -> impl Iterator<Item = (Position, &Entry)> {
+        let first = self.segment_of(from);
+        let rank = self.segments[first].lower_bound(from);
+        let rest = self.segments[first + 1..]
+            .iter()
+            .flat_map(|segment| segment.entries_from(0));
+        self.segments[first].entries_from(rank).chain(rest)
+    }
+
+    /// The number of keys at or after `from` and before `end`, where `None` is the end of all.
+    pub(crate) fn count_between(&self, from: Position, end: Option<Position>) -> usize {
+        let first = self.segment_of(from);
+        let last = end.map_or(self.segments.len() - 1, |end| self.segment_of(end));
+        let whole: usize = self.segments[first..last]
+            .iter()
+            .map(|segment| segment.len())
+            .sum();
+        let before = self.segments[first].lower_bound(from);
+        let upto = match end {
+            Some(end) => self.segments[last].lower_bound(end),
+            None => self.segments[last].len(),
+        };
+        (whole + upto).saturating_sub(before)
+    }
+
+    /// A uniformly chosen entry. `random` is called for each random number that is needed.
+    ///
+    /// Takes a segment, then a place among as many as a full one has, and starts over when nothing
+    /// is there: that way a key of a small segment is no more likely than any other.
+    pub(crate) fn random_entry(&self, mut random: impl FnMut() -> u64) -> Option<&Entry> {
+        const ATTEMPTS_MAX: u32 = 256;
+        if self.key_count == 0 {
+            return None;
+        }
+        // A few segments can all be far from full, and are cheap to measure.
+        let few = self.segments.len() <= 8;
+        let largest = self
+            .segments
+            .iter()
+            .take(8)
+            .map(|segment| segment.len())
+            .max();
+        let places = largest.filter(|_| few).unwrap_or(SEGMENT_KEYS_MAX) as u64;
+        let mut segment = 0;
+        for _ in 0..ATTEMPTS_MAX {
+            segment = (random() % self.segments.len() as u64) as usize;
+            let rank = (random() % places) as usize;
+            if rank < self.segments[segment].len() {
+                return Some(self.segments[segment].entry(rank));
+            }
+        }
+        let rank = (random() % self.segments[segment].len() as u64) as usize;
+        Some(self.segments[segment].entry(rank))
+    }
+
+    /// The bytes of the directory and of the arrays of all segments, without what keys and values
+    /// allocate themselves.
+    pub(crate) fn allocated_bytes(&self) -> usize {
+        let segments: usize = self
+            .segments
+            .iter()
+            .map(|segment| segment.allocated_bytes())
+            .sum();
+        let headers = self.segments.len() * (size_of::<Segment>() + 2 * size_of::<usize>());
+        let directory = (self.starts.capacity() + self.segments.capacity()) * size_of::<u64>();
+        segments + headers + directory
+    }
+
+    /// The segment whose range has a position.
+    fn segment_of(&self, position: Position) -> usize {
+        self.starts.partition_point(|start| *start <= position.0) - 1
+    }
+
+    /// The first position of a segment and that of the next.
+    fn range(&self, segment: usize) -> (Position, Position) {
+        let end = self.starts.get(segment + 1).copied().unwrap_or(u64::MAX);
+        (Position(self.starts[segment]), Position(end))
+    }
+
+    fn split(&mut self, index: usize) {
+        let segment = Arc::make_mut(&mut self.segments[index]);
+        let Some(rank) = segment.split_rank() else {
+            return;
+        };
+        let start = segment.position(rank);
+        let upper = segment.split_off(rank);
+        self.starts.insert(index + 1, start.0);
+        self.segments.insert(index + 1, Arc::new(upper));
+    }
+
+    /// Merges a segment with the smaller of its neighbours, if the two fit into one or if there is
+    /// nothing to move.
+    fn merge(&mut self, index: usize) {
+        let length = |index: usize| self.segments.get(index).map_or(usize::MAX, |s| s.len());
+        let before = index.checked_sub(1).map_or(usize::MAX, length);
+        let lower = if before <= length(index + 1) {
+            index.wrapping_sub(1)
+        } else {
+            index
+        };
+        let merged = length(lower).saturating_add(length(lower.wrapping_add(1)));
+        let fits = merged <= MERGED_KEYS_MAX || length(index) == 0;
+        if merged == usize::MAX || !fits {
+            return;
+        }
+        self.starts.remove(lower + 1);
+        let upper = self.segments.remove(lower + 1);
+        let upper = Arc::try_unwrap(upper).unwrap_or_else(|shared| (*shared).clone());
+        Arc::make_mut(&mut self.segments[lower]).append(upper);
+    }
+}
+
+/// A piece of a database that was emptied. Dropping it frees its keys and values.
+#[derive(Debug)]
+pub(crate) struct DetachedSegment(#[expect(dead_code, reason = "held to be dropped")] Arc<Segment>);
