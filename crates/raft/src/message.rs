@@ -1,0 +1,336 @@
+//! What nodes say to each other: one struct a kind, by the paper's names, own fields only.
+//!
+//! Every kind has a `term`. Except where its documentation says otherwise, it is the sender's
+//! current term, and a receiver with a lower one adopts it (paper, section 5.1).
+
+use std::fmt;
+
+use crate::types::{ClusterId, Entry, EntryId, GroupId, LogIndex, NodeId, Round, Term};
+
+/// A message with its address. Cluster and group are part of it, so that a message that strays
+/// into another cluster is refused and not believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// The cluster of sender and receiver.
+    pub cluster: ClusterId,
+    /// The group of sender and receiver.
+    pub group: GroupId,
+    /// The sender.
+    pub from: NodeId,
+    /// The receiver.
+    pub to: NodeId,
+    /// What is said.
+    pub message: Message,
+}
+
+/// The kinds of messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each variant is documented at its struct")]
+pub enum Message {
+    RequestPreVote(RequestPreVote),
+    RequestPreVoteResponse(RequestPreVoteResponse),
+    RequestVote(RequestVote),
+    RequestVoteResponse(RequestVoteResponse),
+    AppendEntries(AppendEntries),
+    AppendEntriesResponse(AppendEntriesResponse),
+    Heartbeat(Heartbeat),
+    HeartbeatResponse(HeartbeatResponse),
+    ReadIndex(ReadIndex),
+    ReadIndexResponse(ReadIndexResponse),
+    TimeoutNow(TimeoutNow),
+}
+
+impl Message {
+    /// The term the message names.
+    pub fn term(&self) -> Term {
+        match self {
+            Message::RequestPreVote(message) => message.term,
+            Message::RequestPreVoteResponse(message) => message.term,
+            Message::RequestVote(message) => message.term,
+            Message::RequestVoteResponse(message) => message.term,
+            Message::AppendEntries(message) => message.term,
+            Message::AppendEntriesResponse(message) => message.term,
+            Message::Heartbeat(message) => message.term,
+            Message::HeartbeatResponse(message) => message.term,
+            Message::ReadIndex(message) => message.term,
+            Message::ReadIndexResponse(message) => message.term,
+            Message::TimeoutNow(message) => message.term,
+        }
+    }
+
+    /// Whether only the leader of the message's term can have sent it.
+    pub fn is_from_leader(&self) -> bool {
+        matches!(
+            self,
+            Message::AppendEntries(_)
+                | Message::Heartbeat(_)
+                | Message::ReadIndexResponse(_)
+                | Message::TimeoutNow(_)
+        )
+    }
+}
+
+/// "Could I win an election?" (thesis, section 9.6). Changes nothing at the receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestPreVote {
+    /// The term the sender would campaign in: its own plus one. Not adopted by the receiver.
+    pub term: Term,
+    /// The last entry of the sender's log.
+    pub last: EntryId,
+}
+
+/// The answer to [`RequestPreVote`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestPreVoteResponse {
+    /// If granted, the term that was asked for; if not, the voter's own, so that a sender that has
+    /// fallen behind learns it (etcd issue 8243).
+    pub term: Term,
+    /// Whether the sender would vote for the receiver.
+    pub granted: bool,
+}
+
+/// "Vote for me" (paper, section 5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestVote {
+    /// The candidate's term.
+    pub term: Term,
+    /// The last entry of the candidate's log.
+    pub last: EntryId,
+    /// The leader itself asked for this election, so its being alive is no reason to refuse
+    /// (thesis, section 4.2.3).
+    pub transfer: bool,
+}
+
+/// The answer to [`RequestVote`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestVoteResponse {
+    /// The voter's term.
+    pub term: Term,
+    /// Whether the receiver has the vote.
+    pub granted: bool,
+}
+
+/// Replicates entries, and says how far the log is committed (paper, section 5.3). Without entries
+/// it probes, or brings only news of the commit index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppendEntries {
+    /// The leader's term.
+    pub term: Term,
+    /// The entry before `entries`.
+    pub prev: EntryId,
+    /// The leader's commit index. The receiver takes it only as far as this message reaches.
+    pub commit: LogIndex,
+    /// The round this message belongs to.
+    pub round: Round,
+    /// Entries at consecutive positions after `prev`.
+    pub entries: Vec<Entry>,
+}
+
+/// The answer to [`AppendEntries`]. An acceptance leaves only when what it claims is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AppendEntriesResponse {
+    /// The follower's term.
+    pub term: Term,
+    /// The round of the message that is answered.
+    pub round: Round,
+    /// What became of it.
+    pub outcome: AppendOutcome,
+}
+
+/// What became of an [`AppendEntries`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppendOutcome {
+    /// The follower's log equals the leader's up to here, durably.
+    Accepted {
+        /// The position up to which the logs are equal.
+        match_index: LogIndex,
+    },
+    /// The follower's log has another entry, or none, at `prev`.
+    Rejected {
+        /// The index of the `prev` that was refused, which tells the leader what is answered.
+        prev: LogIndex,
+        /// The follower's best guess where the logs might meet: its last entry at or below `prev`
+        /// whose term is not above that of `prev`. One refusal skips a whole term, as in the
+        /// closing remark of paper section 5.3.
+        hint: EntryId,
+    },
+}
+
+/// "I am still the leader" (paper, section 5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// The leader's term.
+    pub term: Term,
+    /// The commit index, at most what the receiver is known to hold: a heartbeat checks no entry,
+    /// so it may not commit one that was not checked before.
+    pub commit: LogIndex,
+    /// The round this message belongs to.
+    pub round: Round,
+}
+
+/// The answer to [`Heartbeat`]; also sent ahead of an [`AppendEntriesResponse`] that waits for the
+/// disk while the leader waits for the round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeartbeatResponse {
+    /// The follower's term.
+    pub term: Term,
+    /// The round of the message that is answered.
+    pub round: Round,
+}
+
+/// A follower asks for a read index (thesis, section 6.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadIndex {
+    /// The follower's term.
+    pub term: Term,
+    /// Names the request to the one who asks.
+    pub request: u64,
+}
+
+/// The leader's answer to [`ReadIndex`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadIndexResponse {
+    /// The leader's term.
+    pub term: Term,
+    /// The request that is answered.
+    pub request: u64,
+    /// State that has applied this position is recent enough for every read that began before the
+    /// request was sent.
+    pub index: LogIndex,
+}
+
+/// The leader hands over: start an election now (thesis, section 3.10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeoutNow {
+    /// The leader's term.
+    pub term: Term,
+}
+
+macro_rules! into_message {
+    ($($kind:ident),*) => {
+        $(impl From<$kind> for Message {
+            fn from(message: $kind) -> Message {
+                Message::$kind(message)
+            }
+        })*
+    };
+}
+
+into_message!(
+    RequestPreVote,
+    RequestPreVoteResponse,
+    RequestVote,
+    RequestVoteResponse,
+    AppendEntries,
+    AppendEntriesResponse,
+    Heartbeat,
+    HeartbeatResponse,
+    ReadIndex,
+    ReadIndexResponse,
+    TimeoutNow
+);
+
+impl fmt::Display for Envelope {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}->{} {}", self.from, self.to, self.message)
+    }
+}
+
+impl fmt::Display for Message {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = |granted| if granted { "granted" } else { "refused" };
+        match self {
+            Message::RequestPreVote(RequestPreVote { term, last }) => {
+                write!(formatter, "RequestPreVote {term} last={last}")
+            }
+            Message::RequestPreVoteResponse(RequestPreVoteResponse { term, granted }) => {
+                write!(
+                    formatter,
+                    "RequestPreVoteResponse {term} {}",
+                    verdict(*granted)
+                )
+            }
+            Message::RequestVote(RequestVote {
+                term,
+                last,
+                transfer,
+            }) => {
+                let transfer = if *transfer { " transfer" } else { "" };
+                write!(formatter, "RequestVote {term} last={last}{transfer}")
+            }
+            Message::RequestVoteResponse(RequestVoteResponse { term, granted }) => {
+                write!(
+                    formatter,
+                    "RequestVoteResponse {term} {}",
+                    verdict(*granted)
+                )
+            }
+            Message::AppendEntries(AppendEntries {
+                term,
+                prev,
+                commit,
+                round,
+                entries,
+            }) => {
+                write!(
+                    formatter,
+                    "AppendEntries {term} prev={prev} commit={commit}"
+                )?;
+                write!(formatter, " round={}", round.0)?;
+                write_entries(formatter, entries)
+            }
+            Message::AppendEntriesResponse(AppendEntriesResponse {
+                term,
+                round,
+                outcome,
+            }) => {
+                write!(formatter, "AppendEntriesResponse {term} round={}", round.0)?;
+                match outcome {
+                    AppendOutcome::Accepted { match_index } => {
+                        write!(formatter, " match={match_index}")
+                    }
+                    AppendOutcome::Rejected { prev, hint } => {
+                        write!(formatter, " rejected prev={prev} hint={hint}")
+                    }
+                }
+            }
+            Message::Heartbeat(Heartbeat {
+                term,
+                commit,
+                round,
+            }) => {
+                write!(
+                    formatter,
+                    "Heartbeat {term} commit={commit} round={}",
+                    round.0
+                )
+            }
+            Message::HeartbeatResponse(HeartbeatResponse { term, round }) => {
+                write!(formatter, "HeartbeatResponse {term} round={}", round.0)
+            }
+            Message::ReadIndex(ReadIndex { term, request }) => {
+                write!(formatter, "ReadIndex {term} request={request}")
+            }
+            Message::ReadIndexResponse(ReadIndexResponse {
+                term,
+                request,
+                index,
+            }) => {
+                write!(
+                    formatter,
+                    "ReadIndexResponse {term} request={request} index={index}"
+                )
+            }
+            Message::TimeoutNow(TimeoutNow { term }) => write!(formatter, "TimeoutNow {term}"),
+        }
+    }
+}
+
+/// One entry by its id, several by the ids of the first and the last.
+fn write_entries(formatter: &mut fmt::Formatter<'_>, entries: &[Entry]) -> fmt::Result {
+    match entries {
+        [] => Ok(()),
+        [only] => write!(formatter, " entries=[{}]", only.id),
+        [first, .., last] => write!(formatter, " entries=[{}..{}]", first.id, last.id),
+    }
+}

@@ -1,0 +1,59 @@
+//! What operators and tests may see of a replica.
+
+use crate::types::{EntryId, LogIndex, NodeId, Role, Term};
+
+/// A copy of the state worth seeing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// This node.
+    pub id: NodeId,
+    /// What it is.
+    pub role: Role,
+    /// The current term.
+    pub term: Term,
+    /// Whom it follows, itself included.
+    pub leader: Option<NodeId>,
+    /// Whom it voted for in the current term.
+    pub vote: Option<NodeId>,
+    /// The commit index.
+    pub commit: LogIndex,
+    /// The last entry the state machine has applied.
+    pub applied: LogIndex,
+    /// The last entry that is durable on this node.
+    pub durable: LogIndex,
+    /// The first entry of the log.
+    pub first: LogIndex,
+    /// The last entry of the log.
+    pub last: EntryId,
+    /// On the leader, how far every other member is.
+    pub peers: Vec<PeerStatus>,
+    /// On the leader, to whom leadership is being transferred.
+    pub transferring: Option<NodeId>,
+    /// On the leader, bytes proposed and not committed.
+    pub uncommitted_bytes: usize,
+    /// Bytes of entries in memory.
+    pub log_cache_bytes: usize,
+    /// Groups of reads that wait for their read index.
+    pub reads_waiting: usize,
+}
+
+/// How far the leader has brought one member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerStatus {
+    /// The member.
+    pub id: NodeId,
+    /// Whether it counts in quorums.
+    pub voter: bool,
+    /// The last entry it is known to hold durably.
+    pub match_index: LogIndex,
+    /// The next entry to send to it.
+    pub next_index: LogIndex,
+    /// Whether entries are streamed to it, rather than probing where its log agrees.
+    pub replicating: bool,
+    /// Appends under way to it.
+    pub inflight_messages: usize,
+    /// Bytes under way to it.
+    pub inflight_bytes: usize,
+    /// Ticks since it was last heard from.
+    pub quiet_ticks: u32,
+}
