@@ -4,12 +4,14 @@
 //! its keys are, what it may do (flags, ACL categories), how to describe it (COMMAND DOCS, hints of
 //! the prompt, the README), and how to execute it. The rows themselves are in [`crate::table`].
 
+use std::borrow::Cow;
 use std::fmt;
 
 use bitflags::bitflags;
 use resp::Encoder;
 
 use crate::context::{ReadContext, WriteContext};
+use crate::key_spec::KeySpec;
 
 /// The number a command has on disk and between nodes.
 ///
@@ -284,13 +286,18 @@ pub enum Handler {
 pub struct CommandSpec {
     /// The name in lower case; of a subcommand the part after the container's name.
     pub name: &'static str,
+    /// The name of the container when this is a subcommand, else empty.
+    pub container: &'static str,
     /// The number on disk.
     pub id: CommandId,
     /// The exact number of arguments with the name, or minus the least number.
     pub arity: i32,
     /// What the command may do.
     pub flags: CommandFlags,
-    /// The place of the first key, 0 when there is none.
+    /// Where the keys are and what happens to them.
+    pub key_specs: &'static [KeySpec],
+    /// The place of the first key, 0 when there is none. This and the next two are computed from
+    /// `key_specs`, for clients that do not know those.
     pub first_key: i32,
     /// The place of the last key; negative counts from the end.
     pub last_key: i32,
@@ -300,21 +307,45 @@ pub struct CommandSpec {
     pub group: Group,
     /// The Redis version that brought the command.
     pub since: &'static str,
+    /// Since when another command is to be used instead.
+    pub deprecation: Option<Deprecation>,
     /// How the cost grows, for COMMAND DOCS.
     pub complexity: &'static str,
     /// What the command does, in one line.
     pub summary: &'static str,
     /// The ACL categories.
     pub acl: AclCategories,
+    /// Hints for proxies and cluster clients, as COMMAND INFO lists them.
+    pub tips: &'static [&'static str],
     /// The subcommands of a container.
     pub subcommands: &'static [CommandSpec],
     /// The syntax of what follows the name, for hints, such as `key value [NX | XX]`.
     pub arguments: &'static str,
     /// Who executes it.
     pub handler: Handler,
+    /// For a command of Redis that makes no sense here: why, and what to do instead. The session
+    /// layer answers with [`error_text::refused`](crate::error_text::refused).
+    pub refusal: Option<&'static str>,
+}
+
+/// What to use instead of a deprecated command.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Deprecation {
+    /// The Redis version that deprecated the command.
+    pub since: &'static str,
+    /// What replaces it.
+    pub instead: &'static str,
 }
 
 impl CommandSpec {
+    /// The name by which errors, ACLs and COMMAND INFO call it: `get`, `config|set`.
+    pub fn full_name(&self) -> Cow<'static, str> {
+        match self.container {
+            "" => Cow::Borrowed(self.name),
+            container => Cow::Owned(format!("{container}|{}", self.name)),
+        }
+    }
+
     /// Whether a request with this many arguments, the name (and that of the container, in front of
     /// a subcommand) among them, passes the arity check.
     pub fn accepts_argument_count(&self, argument_count: usize) -> bool {

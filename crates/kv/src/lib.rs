@@ -39,16 +39,25 @@ mod keyspace;
 mod store;
 mod value;
 
+pub mod error_text;
+mod key_spec;
+mod table;
+
 mod big_natural;
 mod extended;
 pub mod glob;
 pub mod number;
 
 pub use command::{
-    AclCategories, CommandFlags, CommandId, CommandSpec, Group, Handler, ReadHandler, WriteHandler,
+    AclCategories, CommandFlags, CommandId, CommandSpec, Deprecation, Group, Handler, ReadHandler,
+    WriteHandler,
 };
 pub use context::{Effects, ReadContext, ReadEnv, ReadOutcome, WriteContext};
 pub use errors::wrong_number_of_arguments;
+pub use key_spec::{
+    BeginSearch, FindKeys, KeyFlags, KeySpec, KeysError, command_keys, command_keys_and_flags,
+};
 pub use keyspace::{Key, SLOT_COUNT, key_slot};
 pub use store::{DATABASE_COUNT, EXPIRE_PER_ENTRY_MAX, Stats, Store};
+pub use table::{all, by_id, lookup, lookup_full_name, lookup_request, lookup_subcommand};
 pub use value::{StringValue, Value};
