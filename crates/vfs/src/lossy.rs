@@ -54,6 +54,7 @@ impl LossyVfs {
             inner,
             mode: self.mode,
             overlay,
+            writable,
         })
     }
 }
