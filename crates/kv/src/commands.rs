@@ -2,3 +2,8 @@
 //!
 //! A handler is named after its command. It gets the arguments as they were typed, with the name in
 //! front and the arity checked, and encodes exactly one reply.
+
+pub(crate) mod expire;
+pub(crate) mod keys;
+pub(crate) mod scan;
+pub(crate) mod server_data;

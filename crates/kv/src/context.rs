@@ -107,9 +107,9 @@ impl<'a> ReadContext<'a> {
         self.store.database(self.database)
     }
 
-    /// The number of the database of the connection.
-    pub(crate) fn database_number(&self) -> u8 {
-        self.database
+    /// Another database.
+    pub(crate) fn database_at(&self, number: u8) -> &'a Database {
+        self.store.database(number)
     }
 }
 

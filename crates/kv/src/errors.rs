@@ -9,8 +9,13 @@ pub(crate) const WRONG_TYPE: &str =
 pub(crate) const SYNTAX: &str = "ERR syntax error";
 /// A number that is not a signed 64-bit integer.
 pub(crate) const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
+/// A number that is not a signed 32-bit integer.
+pub(crate) const NOT_AN_INT: &str =
+    "ERR value is out of range, value must between -2147483648 and 2147483647";
 /// A key that has to exist.
 pub(crate) const NO_SUCH_KEY: &str = "ERR no such key";
+/// A key that would be moved or copied to itself.
+pub(crate) const SAME_OBJECT: &str = "ERR source and destination objects are the same";
 /// A database number that does not exist.
 pub(crate) const DATABASE_OUT_OF_RANGE: &str = "ERR DB index is out of range";
 

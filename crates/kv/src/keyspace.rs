@@ -131,6 +131,14 @@ impl Keyspace {
         self.find(key).ok().map(|place| self.entry(place))
     }
 
+    /// All entries, in the order of positions.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.segments
+            .iter()
+            .flat_map(|segment| segment.entries_from(0))
+            .map(|(_, entry)| entry)
+    }
+
     /// All entries at or after a position, in the order of positions.
     pub(crate) fn entries_from(&self, from: Position) -> impl Iterator<Item = (Position, &Entry)> {
         let first = self.segment_of(from);
@@ -247,3 +255,6 @@ impl Keyspace {
 /// A piece of a database that was emptied. Dropping it frees its keys and values.
 #[derive(Debug)]
 pub(crate) struct DetachedSegment(#[expect(dead_code, reason = "held to be dropped")] Arc<Segment>);
+
+#[cfg(test)]
+mod tests;

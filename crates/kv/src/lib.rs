@@ -34,6 +34,7 @@ mod command;
 mod commands;
 mod context;
 mod database;
+mod digest;
 mod errors;
 mod keyspace;
 mod store;

@@ -9,6 +9,7 @@ use siphasher::sip::SipHasher13;
 use crate::command::{CommandSpec, Handler};
 use crate::context::{Effects, ReadContext, ReadEnv, ReadOutcome, WriteContext};
 use crate::database::Database;
+use crate::digest::Digest;
 use crate::errors;
 use crate::keyspace::{DetachedSegment, Key, Placement, Position};
 
@@ -241,23 +242,16 @@ impl Store {
     /// A hash of everything that replicas must agree on. Equal on replicas that applied the same
     /// entries, whatever secret places their keys. Walks all keys: for tests and checks.
     pub fn state_hash(&self) -> u64 {
-        let mut sum = 0u64;
-        for (number, database) in (0u64..).zip(&self.databases) {
-            for (_, entry) in database.keys().entries_from(Position::FIRST) {
-                let mut hasher = SipHasher13::new();
-                hasher.write_u64(number);
-                hasher.write_usize(entry.key.len());
-                hasher.write(&entry.key);
-                hasher.write_u64(entry.version);
-                hasher.write_u64(entry.expire_at().unwrap_or(0));
-                entry.value.digest(&mut hasher);
-                sum = sum.wrapping_add(hasher.finish());
+        let mut all = Digest::default();
+        for (number, database) in (0..DATABASE_COUNT).zip(&self.databases) {
+            for entry in database.keys().entries() {
+                all.add(&Digest::of_versioned_entry(number, entry));
             }
         }
         let mut hasher = SipHasher13::new();
         hasher.write_u64(self.applied);
         hasher.write_u64(self.time_ms);
-        hasher.write_u64(sum);
+        hasher.write_u64(all.fold());
         hasher.finish()
     }
 

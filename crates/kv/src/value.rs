@@ -33,6 +33,13 @@ impl Value {
         }
     }
 
+    /// The number of bytes of the contents.
+    pub fn length(&self) -> usize {
+        match self {
+            Value::String(string) => string.length(),
+        }
+    }
+
     /// The bytes that this value holds outside of the keyspace's own entry, for MEMORY USAGE.
     pub fn heap_bytes(&self) -> usize {
         match self {
@@ -46,7 +53,7 @@ impl Value {
             Value::String(string) => {
                 hasher.write_u8(0);
                 string.with_bytes(|bytes| {
-                    hasher.write_usize(bytes.len());
+                    hasher.write_u64(bytes.len() as u64);
                     hasher.write(bytes);
                 });
             }

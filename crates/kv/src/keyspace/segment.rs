@@ -43,6 +43,12 @@ impl Entry {
         self.expire_at.map(NonZeroU64::get)
     }
 
+    /// The bytes that this entry takes: its part of the segment, and what key and value allocate.
+    pub(crate) fn used_bytes(&self) -> usize {
+        let in_segment = size_of::<Entry>() + size_of::<u64>() + size_of::<u16>();
+        in_segment + self.key.heap_bytes() + self.value.heap_bytes()
+    }
+
     /// Whether the key is expired at a time. Expiry is inclusive: a key that expires at `t` is gone
     /// at `t`.
     pub(crate) fn is_expired(&self, time_ms: u64) -> bool {
@@ -282,5 +288,17 @@ impl Segment {
             }
         }
         low + positions[low..high].partition_point(|other| *other < position.0)
+    }
+}
+
+#[cfg(test)]
+impl Segment {
+    /// Checks every invariant that the fields state.
+    pub(super) fn check(&self) {
+        assert_eq!(self.positions.len(), self.entries.len());
+        assert!(self.positions.is_sorted());
+        let mut slots: Vec<usize> = self.slots.iter().copied().map(usize::from).collect();
+        slots.sort_unstable();
+        assert!(slots.into_iter().eq(0..self.entries.len()));
     }
 }
