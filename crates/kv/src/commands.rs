@@ -7,3 +7,9 @@ pub(crate) mod expire;
 pub(crate) mod keys;
 pub(crate) mod scan;
 pub(crate) mod server_data;
+
+pub(crate) mod counters;
+pub(crate) mod lcs;
+mod set_options;
+pub(crate) mod strings;
+pub(crate) mod strings_range;

@@ -26,7 +26,7 @@ const EXPONENT_CLAMP: i64 = 1_000_000;
 
 /// A number of the x87 extended format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extended {
+pub(crate) enum Extended {
     /// `significand * 2^exponent`.
     Finite {
         /// Whether the number is below zero. Zero itself may carry a sign; nothing shows it.
@@ -50,7 +50,7 @@ impl Extended {
     /// As in Redis, leading space, `nan`, and numbers too large or too small to be represented
     /// (other than zero itself) are refused.
     #[must_use]
-    pub fn parse(text: &[u8]) -> Option<Extended> {
+    pub(crate) fn parse(text: &[u8]) -> Option<Extended> {
         if text.is_empty() || text.len() >= TEXT_BYTES_MAX {
             return None;
         }
@@ -76,7 +76,7 @@ impl Extended {
 
     /// The sum, rounded once. `None` when it is not a number, as for infinities of two signs.
     #[must_use]
-    pub fn add(self, other: Extended) -> Option<Extended> {
+    pub(crate) fn add(self, other: Extended) -> Option<Extended> {
         match (self, other) {
             (Extended::Infinite { negative: left }, Extended::Infinite { negative: right }) => {
                 (left == right).then_some(self)
@@ -125,7 +125,7 @@ impl Extended {
 
     /// Whether this is an infinity.
     #[must_use]
-    pub fn is_infinite(self) -> bool {
+    pub(crate) fn is_infinite(self) -> bool {
         matches!(self, Extended::Infinite { .. })
     }
 

@@ -25,14 +25,14 @@ use crate::command::{CommandId, CommandSpec};
 
 /// The rows by family, in the order of their numbers.
 static FAMILIES: [&[CommandSpec]; 8] = [
-    strings::STRINGS,
-    keys::KEYS,
-    connection::CONNECTION,
-    server::SERVER,
-    pubsub::PUBSUB,
-    transactions::TRANSACTIONS,
-    cluster::CLUSTER,
-    scripting::SCRIPTING,
+    strings::ROWS,
+    keys::ROWS,
+    connection::ROWS,
+    server::ROWS,
+    pubsub::ROWS,
+    transactions::ROWS,
+    cluster::ROWS,
+    scripting::ROWS,
 ];
 
 /// How many commands there are, subcommands not counted.

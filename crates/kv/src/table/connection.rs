@@ -1,36 +1,26 @@
 //! The connection itself.
 
-use crate::command::{AclCategories, CommandFlags, CommandSpec, Group};
-use crate::table::row::{command, subcommand};
+use crate::command::{CommandSpec, Group};
+use crate::table::row::flag::{ADMIN, ALLOW_BUSY, FAST, LOADING, NO_AUTH, NOSCRIPT, STALE};
+use crate::table::row::{category, command, subcommand};
 
 /// The rows of this family, numbers 300 to 399.
-pub(super) static CONNECTION: &[CommandSpec] = &[
+pub(super) static ROWS: &[CommandSpec] = &[
     command(300, "ping", -1)
         .in_group(Group::Connection, "1.0.0")
-        .flags(&[CommandFlags::FAST])
-        .categories(&[AclCategories::CONNECTION])
+        .flags(&[FAST])
+        .categories(&[category::CONNECTION])
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
         .docs("Replies PONG, or what it was given.", "O(1)", "[message]"),
     command(301, "echo", 2)
         .in_group(Group::Connection, "1.0.0")
-        .flags(&[
-            CommandFlags::LOADING,
-            CommandFlags::STALE,
-            CommandFlags::FAST,
-        ])
-        .categories(&[AclCategories::CONNECTION])
+        .flags(&[LOADING, STALE, FAST])
+        .categories(&[category::CONNECTION])
         .docs("Replies what it was given.", "O(1)", "message"),
     command(302, "quit", -1)
         .in_group(Group::Connection, "1.0.0")
-        .flags(&[
-            CommandFlags::NOSCRIPT,
-            CommandFlags::LOADING,
-            CommandFlags::STALE,
-            CommandFlags::FAST,
-            CommandFlags::NO_AUTH,
-            CommandFlags::ALLOW_BUSY,
-        ])
-        .categories(&[AclCategories::CONNECTION])
+        .flags(&[NOSCRIPT, LOADING, STALE, FAST, NO_AUTH, ALLOW_BUSY])
+        .categories(&[category::CONNECTION])
         .docs(
             "Closes the connection after the replies that are due.",
             "O(1)",
@@ -38,15 +28,8 @@ pub(super) static CONNECTION: &[CommandSpec] = &[
         ),
     command(303, "reset", 1)
         .in_group(Group::Connection, "6.2.0")
-        .flags(&[
-            CommandFlags::NOSCRIPT,
-            CommandFlags::LOADING,
-            CommandFlags::STALE,
-            CommandFlags::FAST,
-            CommandFlags::NO_AUTH,
-            CommandFlags::ALLOW_BUSY,
-        ])
-        .categories(&[AclCategories::CONNECTION])
+        .flags(&[NOSCRIPT, LOADING, STALE, FAST, NO_AUTH, ALLOW_BUSY])
+        .categories(&[category::CONNECTION])
         .docs(
             "Brings the connection back to the state it began in.",
             "O(1)",
@@ -54,31 +37,18 @@ pub(super) static CONNECTION: &[CommandSpec] = &[
         ),
     command(304, "hello", -1)
         .in_group(Group::Connection, "6.0.0")
-        .flags(&[
-            CommandFlags::NOSCRIPT,
-            CommandFlags::LOADING,
-            CommandFlags::STALE,
-            CommandFlags::FAST,
-            CommandFlags::NO_AUTH,
-            CommandFlags::ALLOW_BUSY,
-        ])
-        .categories(&[AclCategories::CONNECTION])
+        .flags(&[NOSCRIPT, LOADING, STALE, FAST, NO_AUTH, ALLOW_BUSY])
+        .categories(&[category::CONNECTION])
         .docs(
-            "Picks the protocol version, and may authenticate and name the connection.",
+            "Picks the protocol version, and may authenticate and name the \
+                 connection.",
             "O(1)",
             "[protover [AUTH username password] [SETNAME clientname]]",
         ),
     command(305, "auth", -2)
         .in_group(Group::Connection, "1.0.0")
-        .flags(&[
-            CommandFlags::NOSCRIPT,
-            CommandFlags::LOADING,
-            CommandFlags::STALE,
-            CommandFlags::FAST,
-            CommandFlags::NO_AUTH,
-            CommandFlags::ALLOW_BUSY,
-        ])
-        .categories(&[AclCategories::CONNECTION])
+        .flags(&[NOSCRIPT, LOADING, STALE, FAST, NO_AUTH, ALLOW_BUSY])
+        .categories(&[category::CONNECTION])
         .docs(
             "Authenticates the connection.",
             "O(1)",
@@ -86,12 +56,8 @@ pub(super) static CONNECTION: &[CommandSpec] = &[
         ),
     command(306, "select", 2)
         .in_group(Group::Connection, "1.0.0")
-        .flags(&[
-            CommandFlags::LOADING,
-            CommandFlags::STALE,
-            CommandFlags::FAST,
-        ])
-        .categories(&[AclCategories::CONNECTION])
+        .flags(&[LOADING, STALE, FAST])
+        .categories(&[category::CONNECTION])
         .docs("Picks the database that commands work on.", "O(1)", "index"),
     command(307, "client", -2)
         .in_group(Group::Connection, "2.4.0")
@@ -103,89 +69,60 @@ pub(super) static CONNECTION: &[CommandSpec] = &[
         .subcommands(&[
             subcommand(308, "client", "capa", -3)
                 .in_group(Group::Connection, "8.0.0")
-                .flags(&[
-                    CommandFlags::NOSCRIPT,
-                    CommandFlags::LOADING,
-                    CommandFlags::STALE,
-                ])
-                .categories(&[AclCategories::CONNECTION])
+                .flags(&[NOSCRIPT, LOADING, STALE])
+                .categories(&[category::CONNECTION])
                 .docs(
-                    "Tells the server what the client can do beyond the protocol (Valkey 8.0).",
+                    "Tells the server what the client can do beyond the protocol (Valkey \
+                     8.0).",
                     "O(1)",
                     "capability [capability ...]",
                 ),
             subcommand(309, "client", "getname", 2)
                 .in_group(Group::Connection, "2.6.9")
-                .flags(&[
-                    CommandFlags::NOSCRIPT,
-                    CommandFlags::LOADING,
-                    CommandFlags::STALE,
-                ])
-                .categories(&[AclCategories::CONNECTION])
+                .flags(&[NOSCRIPT, LOADING, STALE])
+                .categories(&[category::CONNECTION])
                 .docs("Replies the name of this connection.", "O(1)", ""),
             subcommand(310, "client", "help", 2)
                 .in_group(Group::Connection, "5.0.0")
-                .flags(&[CommandFlags::LOADING, CommandFlags::STALE])
-                .categories(&[AclCategories::CONNECTION])
+                .flags(&[LOADING, STALE])
+                .categories(&[category::CONNECTION])
                 .docs("Describes the subcommands.", "O(1)", ""),
             subcommand(311, "client", "id", 2)
                 .in_group(Group::Connection, "5.0.0")
-                .flags(&[
-                    CommandFlags::NOSCRIPT,
-                    CommandFlags::LOADING,
-                    CommandFlags::STALE,
-                ])
-                .categories(&[AclCategories::CONNECTION])
+                .flags(&[NOSCRIPT, LOADING, STALE])
+                .categories(&[category::CONNECTION])
                 .docs("Replies the number of this connection.", "O(1)", ""),
             subcommand(312, "client", "info", 2)
                 .in_group(Group::Connection, "6.2.0")
-                .flags(&[
-                    CommandFlags::NOSCRIPT,
-                    CommandFlags::LOADING,
-                    CommandFlags::STALE,
-                ])
-                .categories(&[AclCategories::CONNECTION])
+                .flags(&[NOSCRIPT, LOADING, STALE])
+                .categories(&[category::CONNECTION])
                 .tips(&["nondeterministic_output"])
                 .docs("Describes this connection.", "O(1)", ""),
             subcommand(313, "client", "kill", -3)
                 .in_group(Group::Connection, "2.4.0")
-                .flags(&[
-                    CommandFlags::ADMIN,
-                    CommandFlags::NOSCRIPT,
-                    CommandFlags::LOADING,
-                    CommandFlags::STALE,
-                ])
-                .categories(&[AclCategories::CONNECTION])
+                .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
+                .categories(&[category::CONNECTION])
                 .docs(
                     "Closes connections.",
                     "O(N), N being the number of connections",
-                    "ip:port | [ID client-id] [TYPE type] [USER username] [ADDR ip:port] [LADDR \
-                     ip:port] [SKIPME yes | no]",
+                    "ip:port | [ID client-id] [TYPE type] [USER username] [ADDR ip:port] \
+                     [LADDR ip:port] [SKIPME yes | no]",
                 ),
             subcommand(314, "client", "list", -2)
                 .in_group(Group::Connection, "2.4.0")
-                .flags(&[
-                    CommandFlags::ADMIN,
-                    CommandFlags::NOSCRIPT,
-                    CommandFlags::LOADING,
-                    CommandFlags::STALE,
-                ])
-                .categories(&[AclCategories::CONNECTION])
+                .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
+                .categories(&[category::CONNECTION])
                 .tips(&["nondeterministic_output"])
                 .docs(
                     "Describes the connections of this node.",
                     "O(N), N being the number of connections",
-                    "[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]",
+                    "[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id \
+                     ...]]",
                 ),
             subcommand(315, "client", "no-evict", 3)
                 .in_group(Group::Connection, "7.0.0")
-                .flags(&[
-                    CommandFlags::ADMIN,
-                    CommandFlags::NOSCRIPT,
-                    CommandFlags::LOADING,
-                    CommandFlags::STALE,
-                ])
-                .categories(&[AclCategories::CONNECTION])
+                .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
+                .categories(&[category::CONNECTION])
                 .docs(
                     "Exempts this connection from being closed when memory is short.",
                     "O(1)",
@@ -193,12 +130,8 @@ pub(super) static CONNECTION: &[CommandSpec] = &[
                 ),
             subcommand(316, "client", "no-touch", 3)
                 .in_group(Group::Connection, "7.2.0")
-                .flags(&[
-                    CommandFlags::NOSCRIPT,
-                    CommandFlags::LOADING,
-                    CommandFlags::STALE,
-                ])
-                .categories(&[AclCategories::CONNECTION])
+                .flags(&[NOSCRIPT, LOADING, STALE])
+                .categories(&[category::CONNECTION])
                 .docs(
                     "Keeps this connection's reads from counting as use of the keys.",
                     "O(1)",
@@ -206,13 +139,8 @@ pub(super) static CONNECTION: &[CommandSpec] = &[
                 ),
             subcommand(317, "client", "pause", -3)
                 .in_group(Group::Connection, "2.9.50")
-                .flags(&[
-                    CommandFlags::ADMIN,
-                    CommandFlags::NOSCRIPT,
-                    CommandFlags::LOADING,
-                    CommandFlags::STALE,
-                ])
-                .categories(&[AclCategories::CONNECTION])
+                .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
+                .categories(&[category::CONNECTION])
                 .docs(
                     "Holds back the commands of all connections of this node for a while.",
                     "O(1)",
@@ -220,21 +148,13 @@ pub(super) static CONNECTION: &[CommandSpec] = &[
                 ),
             subcommand(318, "client", "reply", 3)
                 .in_group(Group::Connection, "3.2.0")
-                .flags(&[
-                    CommandFlags::NOSCRIPT,
-                    CommandFlags::LOADING,
-                    CommandFlags::STALE,
-                ])
-                .categories(&[AclCategories::CONNECTION])
+                .flags(&[NOSCRIPT, LOADING, STALE])
+                .categories(&[category::CONNECTION])
                 .docs("Turns replies off and on.", "O(1)", "<ON | OFF | SKIP>"),
             subcommand(319, "client", "setinfo", 4)
                 .in_group(Group::Connection, "7.2.0")
-                .flags(&[
-                    CommandFlags::NOSCRIPT,
-                    CommandFlags::LOADING,
-                    CommandFlags::STALE,
-                ])
-                .categories(&[AclCategories::CONNECTION])
+                .flags(&[NOSCRIPT, LOADING, STALE])
+                .categories(&[category::CONNECTION])
                 .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
                 .docs(
                     "Tells the server the name or version of the client library.",
@@ -243,22 +163,13 @@ pub(super) static CONNECTION: &[CommandSpec] = &[
                 ),
             subcommand(320, "client", "setname", 3)
                 .in_group(Group::Connection, "2.6.9")
-                .flags(&[
-                    CommandFlags::NOSCRIPT,
-                    CommandFlags::LOADING,
-                    CommandFlags::STALE,
-                ])
-                .categories(&[AclCategories::CONNECTION])
+                .flags(&[NOSCRIPT, LOADING, STALE])
+                .categories(&[category::CONNECTION])
                 .docs("Names this connection.", "O(1)", "connection-name"),
             subcommand(321, "client", "unblock", -3)
                 .in_group(Group::Connection, "5.0.0")
-                .flags(&[
-                    CommandFlags::ADMIN,
-                    CommandFlags::NOSCRIPT,
-                    CommandFlags::LOADING,
-                    CommandFlags::STALE,
-                ])
-                .categories(&[AclCategories::CONNECTION])
+                .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
+                .categories(&[category::CONNECTION])
                 .docs(
                     "Ends the wait of a blocked connection.",
                     "O(1)",
@@ -266,13 +177,8 @@ pub(super) static CONNECTION: &[CommandSpec] = &[
                 ),
             subcommand(322, "client", "unpause", 2)
                 .in_group(Group::Connection, "6.2.0")
-                .flags(&[
-                    CommandFlags::ADMIN,
-                    CommandFlags::NOSCRIPT,
-                    CommandFlags::LOADING,
-                    CommandFlags::STALE,
-                ])
-                .categories(&[AclCategories::CONNECTION])
+                .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
+                .categories(&[category::CONNECTION])
                 .docs(
                     "Ends CLIENT PAUSE.",
                     "O(N), N being the number of held connections",

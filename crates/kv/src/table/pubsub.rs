@@ -1,19 +1,15 @@
 //! Publish and subscribe.
 
-use crate::command::{CommandFlags, CommandSpec, Group};
-use crate::key_spec::KeyFlags;
-use crate::table::row::{command, keys, subcommand};
+use crate::command::{CommandSpec, Group};
+use crate::commands::server_data;
+use crate::table::row::flag::{FAST, LOADING, NOSCRIPT, PUBSUB, STALE};
+use crate::table::row::{access, command, keys, subcommand};
 
 /// The rows of this family, numbers 500 to 599.
-pub(super) static PUBSUB: &[CommandSpec] = &[
+pub(super) static ROWS: &[CommandSpec] = &[
     command(500, "subscribe", -2)
         .in_group(Group::PubSub, "2.0.0")
-        .flags(&[
-            CommandFlags::PUBSUB,
-            CommandFlags::NOSCRIPT,
-            CommandFlags::LOADING,
-            CommandFlags::STALE,
-        ])
+        .flags(&[PUBSUB, NOSCRIPT, LOADING, STALE])
         .docs(
             "Listens to channels.",
             "O(N), N being the number of channels",
@@ -21,12 +17,7 @@ pub(super) static PUBSUB: &[CommandSpec] = &[
         ),
     command(501, "unsubscribe", -1)
         .in_group(Group::PubSub, "2.0.0")
-        .flags(&[
-            CommandFlags::PUBSUB,
-            CommandFlags::NOSCRIPT,
-            CommandFlags::LOADING,
-            CommandFlags::STALE,
-        ])
+        .flags(&[PUBSUB, NOSCRIPT, LOADING, STALE])
         .docs(
             "Stops listening to channels.",
             "O(N), N being the number of channels",
@@ -34,12 +25,7 @@ pub(super) static PUBSUB: &[CommandSpec] = &[
         ),
     command(502, "psubscribe", -2)
         .in_group(Group::PubSub, "2.0.0")
-        .flags(&[
-            CommandFlags::PUBSUB,
-            CommandFlags::NOSCRIPT,
-            CommandFlags::LOADING,
-            CommandFlags::STALE,
-        ])
+        .flags(&[PUBSUB, NOSCRIPT, LOADING, STALE])
         .docs(
             "Listens to the channels that match patterns.",
             "O(N), N being the number of patterns",
@@ -47,12 +33,7 @@ pub(super) static PUBSUB: &[CommandSpec] = &[
         ),
     command(503, "punsubscribe", -1)
         .in_group(Group::PubSub, "2.0.0")
-        .flags(&[
-            CommandFlags::PUBSUB,
-            CommandFlags::NOSCRIPT,
-            CommandFlags::LOADING,
-            CommandFlags::STALE,
-        ])
+        .flags(&[PUBSUB, NOSCRIPT, LOADING, STALE])
         .docs(
             "Stops listening to the channels that match patterns.",
             "O(N), N being the number of patterns",
@@ -60,13 +41,8 @@ pub(super) static PUBSUB: &[CommandSpec] = &[
         ),
     command(504, "ssubscribe", -2)
         .in_group(Group::PubSub, "7.0.0")
-        .flags(&[
-            CommandFlags::PUBSUB,
-            CommandFlags::NOSCRIPT,
-            CommandFlags::LOADING,
-            CommandFlags::STALE,
-        ])
-        .keys(&[keys(1, -1, 1, &[KeyFlags::NOT_KEY])])
+        .flags(&[PUBSUB, NOSCRIPT, LOADING, STALE])
+        .keys(&[keys(1, -1, 1, access::CHANNEL)])
         .docs(
             "Listens to shard channels.",
             "O(N), N being the number of channels",
@@ -74,13 +50,8 @@ pub(super) static PUBSUB: &[CommandSpec] = &[
         ),
     command(505, "sunsubscribe", -1)
         .in_group(Group::PubSub, "7.0.0")
-        .flags(&[
-            CommandFlags::PUBSUB,
-            CommandFlags::NOSCRIPT,
-            CommandFlags::LOADING,
-            CommandFlags::STALE,
-        ])
-        .keys(&[keys(1, -1, 1, &[KeyFlags::NOT_KEY])])
+        .flags(&[PUBSUB, NOSCRIPT, LOADING, STALE])
+        .keys(&[keys(1, -1, 1, access::CHANNEL)])
         .docs(
             "Stops listening to shard channels.",
             "O(N), N being the number of channels",
@@ -88,31 +59,23 @@ pub(super) static PUBSUB: &[CommandSpec] = &[
         ),
     command(506, "publish", 3)
         .in_group(Group::PubSub, "2.0.0")
-        .flags(&[
-            CommandFlags::PUBSUB,
-            CommandFlags::LOADING,
-            CommandFlags::STALE,
-            CommandFlags::FAST,
-        ])
+        .flags(&[PUBSUB, LOADING, STALE, FAST])
         .docs(
             "Sends a message to those who listen to a channel, on every node.",
             "O(N+M), N being the number of listeners and M of patterns",
             "channel message",
-        ),
+        )
+        .writes(server_data::publish),
     command(507, "spublish", 3)
         .in_group(Group::PubSub, "7.0.0")
-        .flags(&[
-            CommandFlags::PUBSUB,
-            CommandFlags::LOADING,
-            CommandFlags::STALE,
-            CommandFlags::FAST,
-        ])
-        .keys(&[keys(1, 0, 1, &[KeyFlags::NOT_KEY])])
+        .flags(&[PUBSUB, LOADING, STALE, FAST])
+        .keys(&[keys(1, 0, 1, access::CHANNEL)])
         .docs(
             "Sends a message to those who listen to a shard channel, on every node.",
             "O(N), N being the number of listeners",
             "shardchannel message",
-        ),
+        )
+        .writes(server_data::spublish),
     command(508, "pubsub", -2)
         .in_group(Group::PubSub, "2.8.0")
         .docs(
@@ -123,11 +86,7 @@ pub(super) static PUBSUB: &[CommandSpec] = &[
         .subcommands(&[
             subcommand(509, "pubsub", "channels", -2)
                 .in_group(Group::PubSub, "2.8.0")
-                .flags(&[
-                    CommandFlags::PUBSUB,
-                    CommandFlags::LOADING,
-                    CommandFlags::STALE,
-                ])
+                .flags(&[PUBSUB, LOADING, STALE])
                 .docs(
                     "Lists the channels that are listened to.",
                     "O(N), N being the number of channels",
@@ -135,23 +94,15 @@ pub(super) static PUBSUB: &[CommandSpec] = &[
                 ),
             subcommand(510, "pubsub", "help", 2)
                 .in_group(Group::PubSub, "6.2.0")
-                .flags(&[CommandFlags::LOADING, CommandFlags::STALE])
+                .flags(&[LOADING, STALE])
                 .docs("Describes the subcommands.", "O(1)", ""),
             subcommand(511, "pubsub", "numpat", 2)
                 .in_group(Group::PubSub, "2.8.0")
-                .flags(&[
-                    CommandFlags::PUBSUB,
-                    CommandFlags::LOADING,
-                    CommandFlags::STALE,
-                ])
+                .flags(&[PUBSUB, LOADING, STALE])
                 .docs("Counts the patterns that are listened to.", "O(1)", ""),
             subcommand(512, "pubsub", "numsub", -2)
                 .in_group(Group::PubSub, "2.8.0")
-                .flags(&[
-                    CommandFlags::PUBSUB,
-                    CommandFlags::LOADING,
-                    CommandFlags::STALE,
-                ])
+                .flags(&[PUBSUB, LOADING, STALE])
                 .docs(
                     "Counts the listeners of channels.",
                     "O(N), N being the number of channels asked for",
@@ -159,11 +110,7 @@ pub(super) static PUBSUB: &[CommandSpec] = &[
                 ),
             subcommand(513, "pubsub", "shardchannels", -2)
                 .in_group(Group::PubSub, "7.0.0")
-                .flags(&[
-                    CommandFlags::PUBSUB,
-                    CommandFlags::LOADING,
-                    CommandFlags::STALE,
-                ])
+                .flags(&[PUBSUB, LOADING, STALE])
                 .docs(
                     "Lists the shard channels that are listened to.",
                     "O(N), N being the number of channels",
@@ -171,11 +118,7 @@ pub(super) static PUBSUB: &[CommandSpec] = &[
                 ),
             subcommand(514, "pubsub", "shardnumsub", -2)
                 .in_group(Group::PubSub, "7.0.0")
-                .flags(&[
-                    CommandFlags::PUBSUB,
-                    CommandFlags::LOADING,
-                    CommandFlags::STALE,
-                ])
+                .flags(&[PUBSUB, LOADING, STALE])
                 .docs(
                     "Counts the listeners of shard channels.",
                     "O(N), N being the number of channels asked for",

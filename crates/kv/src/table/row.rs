@@ -43,41 +43,102 @@ pub(super) const fn subcommand(
 }
 
 /// Keys that begin at `first`; `last` is counted from there, or from the end when negative.
-pub(super) const fn keys(first: i32, last: i32, step: i32, flags: &[KeyFlags]) -> KeySpec {
-    key_spec(BeginSearch::Index(first), last, step, flags)
+pub(super) const fn keys(first: i32, last: i32, step: i32, flags: KeyFlags) -> KeySpec {
+    KeySpec {
+        flags,
+        begin: BeginSearch::Index(first),
+        find: FindKeys::Range {
+            last_key: last,
+            key_step: step,
+        },
+    }
 }
 
-/// Keys that follow the word `keyword`.
+/// Keys that follow the word `keyword`, which is looked for from `start_from` on.
 pub(super) const fn keys_after(
     keyword: &'static str,
     start_from: i32,
     last: i32,
     step: i32,
-    flags: &[KeyFlags],
+    flags: KeyFlags,
 ) -> KeySpec {
-    key_spec(
-        BeginSearch::Keyword {
+    KeySpec {
+        flags,
+        begin: BeginSearch::Keyword {
             keyword,
             start_from,
         },
-        last,
-        step,
-        flags,
-    )
+        find: FindKeys::Range {
+            last_key: last,
+            key_step: step,
+        },
+    }
 }
 
-const fn key_spec(begin: BeginSearch, last_key: i32, key_step: i32, flags: &[KeyFlags]) -> KeySpec {
-    let mut union = KeyFlags::empty();
-    let mut at = 0;
-    while at < flags.len() {
-        union = union.union(flags[at]);
-        at += 1;
-    }
-    KeySpec {
-        flags: union,
-        begin,
-        find: FindKeys::Range { last_key, key_step },
-    }
+/// The flags under short names, so that a row stays readable.
+pub(super) mod flag {
+    use crate::command::CommandFlags;
+
+    pub(in crate::table) const WRITE: CommandFlags = CommandFlags::WRITE;
+    pub(in crate::table) const READONLY: CommandFlags = CommandFlags::READONLY;
+    pub(in crate::table) const DENYOOM: CommandFlags = CommandFlags::DENYOOM;
+    pub(in crate::table) const ADMIN: CommandFlags = CommandFlags::ADMIN;
+    pub(in crate::table) const PUBSUB: CommandFlags = CommandFlags::PUBSUB;
+    pub(in crate::table) const NOSCRIPT: CommandFlags = CommandFlags::NOSCRIPT;
+    pub(in crate::table) const LOADING: CommandFlags = CommandFlags::LOADING;
+    pub(in crate::table) const STALE: CommandFlags = CommandFlags::STALE;
+    pub(in crate::table) const SKIP_SLOWLOG: CommandFlags = CommandFlags::SKIP_SLOWLOG;
+    pub(in crate::table) const FAST: CommandFlags = CommandFlags::FAST;
+    pub(in crate::table) const NO_AUTH: CommandFlags = CommandFlags::NO_AUTH;
+    pub(in crate::table) const NO_ASYNC_LOADING: CommandFlags = CommandFlags::NO_ASYNC_LOADING;
+    pub(in crate::table) const NO_MULTI: CommandFlags = CommandFlags::NO_MULTI;
+    pub(in crate::table) const MOVABLEKEYS: CommandFlags = CommandFlags::MOVABLEKEYS;
+    pub(in crate::table) const ALLOW_BUSY: CommandFlags = CommandFlags::ALLOW_BUSY;
+}
+
+/// The ACL categories that no flag implies.
+pub(super) mod category {
+    use crate::command::AclCategories;
+
+    pub(in crate::table) const KEYSPACE: AclCategories = AclCategories::KEYSPACE;
+    pub(in crate::table) const STRING: AclCategories = AclCategories::STRING;
+    pub(in crate::table) const CONNECTION: AclCategories = AclCategories::CONNECTION;
+    pub(in crate::table) const TRANSACTION: AclCategories = AclCategories::TRANSACTION;
+    pub(in crate::table) const SCRIPTING: AclCategories = AclCategories::SCRIPTING;
+    pub(in crate::table) const DANGEROUS: AclCategories = AclCategories::DANGEROUS;
+    pub(in crate::table) const ADMIN: AclCategories = AclCategories::ADMIN;
+}
+
+/// What commands do with their keys: the combinations of flags that occur.
+pub(super) mod access {
+    use crate::key_spec::KeyFlags;
+
+    /// Looks at the key, and not at the data in it.
+    pub(in crate::table) const INSPECT: KeyFlags = KeyFlags::RO;
+    /// Shows data to the client.
+    pub(in crate::table) const READ: KeyFlags = KeyFlags::RO.union(KeyFlags::ACCESS);
+    /// Changes data, and shows some of it.
+    pub(in crate::table) const MODIFY: KeyFlags =
+        KeyFlags::RW.union(KeyFlags::ACCESS).union(KeyFlags::UPDATE);
+    /// SET: anything from overwriting to comparing, depending on the options.
+    pub(in crate::table) const SET: KeyFlags = MODIFY.union(KeyFlags::VARIABLE_FLAGS);
+    /// Changes data, and shows none of it.
+    pub(in crate::table) const ALTER: KeyFlags = KeyFlags::RW.union(KeyFlags::UPDATE);
+    /// Adds data to what is there.
+    pub(in crate::table) const EXTEND: KeyFlags = KeyFlags::RW.union(KeyFlags::INSERT);
+    /// Replaces whatever is there.
+    pub(in crate::table) const OVERWRITE: KeyFlags = KeyFlags::OW.union(KeyFlags::UPDATE);
+    /// Creates the key, and leaves one that exists alone.
+    pub(in crate::table) const CREATE: KeyFlags = KeyFlags::OW.union(KeyFlags::INSERT);
+    /// Deletes the key unseen.
+    pub(in crate::table) const REMOVE: KeyFlags = KeyFlags::RM.union(KeyFlags::DELETE);
+    /// Shows the data, and deletes the key.
+    pub(in crate::table) const TAKE: KeyFlags =
+        KeyFlags::RW.union(KeyFlags::ACCESS).union(KeyFlags::DELETE);
+    /// Like [`TAKE`], of some of the keys.
+    pub(in crate::table) const TAKE_SOME: KeyFlags = TAKE.union(KeyFlags::INCOMPLETE);
+    /// Is a shard channel, routed like a key.
+    pub(in crate::table) const CHANNEL: KeyFlags = KeyFlags::NOT_KEY;
 }
 
 impl CommandSpec {
@@ -87,8 +148,8 @@ impl CommandSpec {
         self
     }
 
-    /// Sets the flags, and with them the ACL categories that they imply, as `setImplicitACLCategories`
-    /// in Redis' `acl.c` does.
+    /// Sets the flags, and with them the ACL categories that they imply, as Redis'
+    /// `setImplicitACLCategories` does.
     pub(super) const fn flags(mut self, flags: &[CommandFlags]) -> Self {
         let mut at = 0;
         while at < flags.len() {

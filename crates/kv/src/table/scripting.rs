@@ -1,10 +1,11 @@
 //! Functions, of which none can be loaded yet.
 
-use crate::command::{AclCategories, CommandFlags, CommandSpec, Group};
-use crate::table::row::{command, subcommand};
+use crate::command::{CommandSpec, Group};
+use crate::table::row::flag::{LOADING, NOSCRIPT, STALE, WRITE};
+use crate::table::row::{category, command, subcommand};
 
 /// The rows of this family, numbers 800 to 899.
-pub(super) static SCRIPTING: &[CommandSpec] = &[command(800, "function", -2)
+pub(super) static ROWS: &[CommandSpec] = &[command(800, "function", -2)
     .in_group(Group::Scripting, "7.0.0")
     .docs(
         "Looks at the library of functions.",
@@ -14,8 +15,8 @@ pub(super) static SCRIPTING: &[CommandSpec] = &[command(800, "function", -2)
     .subcommands(&[
         subcommand(801, "function", "flush", -2)
             .in_group(Group::Scripting, "7.0.0")
-            .flags(&[CommandFlags::WRITE, CommandFlags::NOSCRIPT])
-            .categories(&[AclCategories::SCRIPTING])
+            .flags(&[WRITE, NOSCRIPT])
+            .categories(&[category::SCRIPTING])
             .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
             .docs(
                 "Deletes all functions.",
@@ -24,13 +25,13 @@ pub(super) static SCRIPTING: &[CommandSpec] = &[command(800, "function", -2)
             ),
         subcommand(802, "function", "help", 2)
             .in_group(Group::Scripting, "7.0.0")
-            .flags(&[CommandFlags::LOADING, CommandFlags::STALE])
-            .categories(&[AclCategories::SCRIPTING])
+            .flags(&[LOADING, STALE])
+            .categories(&[category::SCRIPTING])
             .docs("Describes the subcommands.", "O(1)", ""),
         subcommand(803, "function", "list", -2)
             .in_group(Group::Scripting, "7.0.0")
-            .flags(&[CommandFlags::NOSCRIPT])
-            .categories(&[AclCategories::SCRIPTING])
+            .flags(&[NOSCRIPT])
+            .categories(&[category::SCRIPTING])
             .tips(&["nondeterministic_output_order"])
             .docs(
                 "Lists the functions.",
