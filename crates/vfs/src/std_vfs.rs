@@ -11,6 +11,10 @@ use crate::{File, Lock, Vfs};
 /// Zeros are written in pieces of this size where a file system cannot allocate.
 const ZERO_CHUNK_BYTES: usize = 1 << 20;
 
+/// More buffers than this in one call are an error on Linux (`IOV_MAX`); the rest is left to the next.
+#[cfg(not(target_vendor = "apple"))]
+const VECTOR_MAX: usize = 1024;
+
 /// The real files of this machine.
 ///
 /// Data is synced by `fdatasync(2)` (`F_FULLFSYNC` on macOS, through the standard library), names by
@@ -124,7 +128,12 @@ impl File for StdFile {
 
     #[cfg(not(target_vendor = "apple"))]
     fn write_vectored_at(&mut self, offset: u64, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        Ok(rustix::io::pwritev(&self.file, buffers, offset)?)
+        let accepted = buffers.len().min(VECTOR_MAX);
+        Ok(rustix::io::pwritev(
+            &self.file,
+            &buffers[..accepted],
+            offset,
+        )?)
     }
 
     #[cfg(target_vendor = "apple")]

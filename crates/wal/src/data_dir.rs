@@ -1,0 +1,349 @@
+//! The data directory of a node: who it belongs to, and who is using it.
+//!
+//! ```text
+//! LOCK        empty; locked by the process that uses the directory
+//! IDENTITY    cluster id, node id, incarnation; checksummed
+//! wal/        the log
+//! snapshots/  snapshots
+//! ```
+//!
+//! IDENTITY is replaced as a whole: written under another name, synced, renamed over, and the directory
+//! synced. So a crash leaves the old one or the new one.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use thiserror::Error;
+use vfs::{Lock, Vfs};
+
+use crate::{Identity, OpenError, Options, Recovery, Wal};
+
+const LOCK_NAME: &str = "LOCK";
+const IDENTITY_NAME: &str = "IDENTITY";
+const IDENTITY_NEW_NAME: &str = "IDENTITY.new";
+const WAL_NAME: &str = "wal";
+const SNAPSHOTS_NAME: &str = "snapshots";
+
+/// The first bytes of IDENTITY.
+pub const IDENTITY_MAGIC: [u8; 8] = *b"QUORATID";
+/// The version of the data directory's layout that this code makes, and the newest that it knows.
+pub const DATA_DIR_VERSION: u32 = 1;
+/// The length of IDENTITY.
+pub const IDENTITY_BYTES: usize = 64;
+
+/// What IDENTITY says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdentityFile {
+    /// The cluster's id.
+    pub cluster: u64,
+    /// The node's id.
+    pub node: u64,
+    /// How many times the node has started.
+    pub incarnation: u64,
+    /// Whether the log was created: from then on its absence is a loss, not a beginning.
+    pub log_exists: bool,
+}
+
+/// Why a data directory cannot be used. Nothing in it was changed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum DataDirError {
+    /// Caller: another process uses it.
+    #[error("{}: in use by another process; stop that one, or choose another --data-dir", path.display())]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Caller: it belongs to another cluster.
+    #[error(
+        "{}: belongs to cluster {found:016x}, and this node is of cluster {expected:016x}; check \
+         --cluster-name and --cluster, or choose another --data-dir", path.display()
+    )]
+    OtherCluster {
+        /// The directory.
+        path: PathBuf,
+        /// Whose it is.
+        found: u64,
+        /// Whose it should be.
+        expected: u64,
+    },
+    /// Caller: it belongs to another node of the cluster.
+    #[error(
+        "{}: belongs to node {found}, and this is node {expected}; check --node-id, or choose another \
+         --data-dir", path.display()
+    )]
+    OtherNode {
+        /// The directory.
+        path: PathBuf,
+        /// Whose it is.
+        found: u64,
+        /// Whose it should be.
+        expected: u64,
+    },
+    /// Caller: it was made by a newer version of this software.
+    #[error(
+        "{}: has layout version {found}, and this program knows versions up to {known}; start the \
+         newer version again", path.display()
+    )]
+    NewerFormat {
+        /// The directory.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// The newest version known here.
+        known: u32,
+    },
+    /// Disk: IDENTITY is damaged.
+    #[error("{}: is damaged; restore it, or rejoin under a new node id with an empty --data-dir", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Disk: IDENTITY is missing although there is a log.
+    #[error(
+        "{}: is missing although there is a log beside it; restore it, or rejoin under a new node id \
+         with an empty --data-dir", path.display()
+    )]
+    IdentityMissing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Disk: an operation failed.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// On what.
+        path: PathBuf,
+        /// The error.
+        source: io::Error,
+    },
+}
+
+/// A data directory that this process has locked.
+pub struct DataDir {
+    vfs: Arc<dyn Vfs>,
+    path: PathBuf,
+    identity: IdentityFile,
+    _lock: Box<dyn Lock>,
+}
+
+impl DataDir {
+    /// Locks the data directory of a node, creating it at the first start, and increments its
+    /// incarnation durably.
+    ///
+    /// The incarnation tells a node's batches from those of its earlier lives; it must never be used
+    /// twice, so it is on disk before this returns. When the directory is refused, nothing in it was
+    /// changed.
+    pub fn open(
+        vfs: Arc<dyn Vfs>,
+        path: &Path,
+        cluster: u64,
+        node: u64,
+    ) -> Result<DataDir, DataDirError> {
+        // Judged before the lock file is touched, and again under the lock: see "nothing changed".
+        check_owner(path, read_identity(vfs.as_ref(), path)?, cluster, node)?;
+        vfs::create_dir_durable(vfs.as_ref(), path).map_err(failed(path))?;
+        let lock_path = path.join(LOCK_NAME);
+        let lock = vfs.lock(&lock_path).map_err(|source| match source.kind() {
+            io::ErrorKind::WouldBlock => DataDirError::InUse {
+                path: path.to_path_buf(),
+            },
+            _ => DataDirError::Io {
+                path: lock_path.clone(),
+                source,
+            },
+        })?;
+        let found = read_identity(vfs.as_ref(), path)?;
+        check_owner(path, found, cluster, node)?;
+        for name in [WAL_NAME, SNAPSHOTS_NAME] {
+            let dir = path.join(name);
+            vfs::create_dir_durable(vfs.as_ref(), &dir).map_err(failed(&dir))?;
+        }
+        let identity = IdentityFile {
+            cluster,
+            node,
+            incarnation: found.map_or(0, |found| found.incarnation) + 1,
+            log_exists: found.is_some_and(|found| found.log_exists),
+        };
+        write_identity(vfs.as_ref(), path, &identity)?;
+        Ok(DataDir {
+            vfs,
+            path: path.to_path_buf(),
+            identity,
+            _lock: lock,
+        })
+    }
+
+    /// Opens the node's log. Once it has been created, its absence is an error for ever.
+    pub fn open_wal(&mut self, options: Options) -> Result<(Wal, Recovery), OpenError> {
+        let identity = Identity {
+            cluster: self.identity.cluster,
+            node: self.identity.node,
+        };
+        let must_exist = options.must_exist || self.identity.log_exists;
+        let options = Options {
+            must_exist,
+            ..options
+        };
+        let opened = Wal::open(self.vfs.clone(), &self.wal_path(), identity, options)?;
+        if !self.identity.log_exists {
+            let identity = IdentityFile {
+                log_exists: true,
+                ..self.identity
+            };
+            write_identity(self.vfs.as_ref(), &self.path, &identity).map_err(|error| {
+                crate::recovery::failed("update", &self.path.join(IDENTITY_NAME))(io::Error::other(
+                    error,
+                ))
+            })?;
+            self.identity = identity;
+        }
+        Ok(opened)
+    }
+
+    /// How many times the node has started, this time included.
+    pub fn incarnation(&self) -> u64 {
+        self.identity.incarnation
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The directory of the log.
+    pub fn wal_path(&self) -> PathBuf {
+        self.path.join(WAL_NAME)
+    }
+
+    /// The directory of the snapshots.
+    pub fn snapshots_path(&self) -> PathBuf {
+        self.path.join(SNAPSHOTS_NAME)
+    }
+}
+
+impl std::fmt::Debug for DataDir {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { path, identity, .. } = self;
+        let mut debug = formatter.debug_struct("DataDir");
+        debug
+            .field("path", path)
+            .field("identity", identity)
+            .finish_non_exhaustive()
+    }
+}
+
+fn check_owner(
+    path: &Path,
+    found: Option<IdentityFile>,
+    cluster: u64,
+    node: u64,
+) -> Result<(), DataDirError> {
+    let Some(found) = found else { return Ok(()) };
+    let path = path.to_path_buf();
+    if found.cluster != cluster {
+        return Err(DataDirError::OtherCluster {
+            path,
+            found: found.cluster,
+            expected: cluster,
+        });
+    }
+    if found.node != node {
+        return Err(DataDirError::OtherNode {
+            path,
+            found: found.node,
+            expected: node,
+        });
+    }
+    Ok(())
+}
+
+/// Reads IDENTITY, if the directory has one.
+pub fn read_identity(vfs: &dyn Vfs, dir: &Path) -> Result<Option<IdentityFile>, DataDirError> {
+    let path = dir.join(IDENTITY_NAME);
+    if !vfs.exists(&path).map_err(failed(&path))? {
+        return match log_is_empty(vfs, dir)? {
+            true => Ok(None),
+            false => Err(DataDirError::IdentityMissing { path }),
+        };
+    }
+    let mut bytes = [0; IDENTITY_BYTES];
+    let file = vfs.open_read(&path).map_err(failed(&path))?;
+    let read = file.read_full_at(0, &mut bytes).map_err(failed(&path))?;
+    let len = file.len().map_err(failed(&path))?;
+    let Some((version, identity)) = decode(&bytes) else {
+        return Err(DataDirError::Damaged { path });
+    };
+    if version > DATA_DIR_VERSION {
+        let path = dir.to_path_buf();
+        return Err(DataDirError::NewerFormat {
+            path,
+            found: version,
+            known: DATA_DIR_VERSION,
+        });
+    }
+    if read < IDENTITY_BYTES || len != IDENTITY_BYTES as u64 {
+        return Err(DataDirError::Damaged { path });
+    }
+    Ok(Some(identity))
+}
+
+fn log_is_empty(vfs: &dyn Vfs, dir: &Path) -> Result<bool, DataDirError> {
+    let path = dir.join(WAL_NAME);
+    if !vfs.exists(&path).map_err(failed(&path))? {
+        return Ok(true);
+    }
+    Ok(vfs.list(&path).map_err(failed(&path))?.is_empty())
+}
+
+fn write_identity(vfs: &dyn Vfs, dir: &Path, identity: &IdentityFile) -> Result<(), DataDirError> {
+    let (new, path) = (dir.join(IDENTITY_NEW_NAME), dir.join(IDENTITY_NAME));
+    if vfs.exists(&new).map_err(failed(&new))? {
+        vfs.remove(&new).map_err(failed(&new))?;
+    }
+    let mut file = vfs.create(&new).map_err(failed(&new))?;
+    file.write_all_at(0, &encode(identity))
+        .map_err(failed(&new))?;
+    file.sync_data().map_err(failed(&new))?;
+    vfs.rename(&new, &path).map_err(failed(&path))?;
+    vfs.sync_dir(dir).map_err(failed(dir))
+}
+
+fn encode(identity: &IdentityFile) -> [u8; IDENTITY_BYTES] {
+    let mut bytes = [0; IDENTITY_BYTES];
+    bytes[..8].copy_from_slice(&IDENTITY_MAGIC);
+    bytes[8..12].copy_from_slice(&DATA_DIR_VERSION.to_le_bytes());
+    bytes[12] = u8::from(identity.log_exists);
+    bytes[16..24].copy_from_slice(&identity.cluster.to_le_bytes());
+    bytes[24..32].copy_from_slice(&identity.node.to_le_bytes());
+    bytes[32..40].copy_from_slice(&identity.incarnation.to_le_bytes());
+    let checksum = crc32c::crc32c(&bytes[..60]);
+    bytes[60..].copy_from_slice(&checksum.to_le_bytes());
+    bytes
+}
+
+/// The version, and what the file says if its version is known.
+fn decode(bytes: &[u8; IDENTITY_BYTES]) -> Option<(u32, IdentityFile)> {
+    let field = |at: usize| {
+        let mut field = [0; 8];
+        field.copy_from_slice(&bytes[at..at + 8]);
+        u64::from_le_bytes(field)
+    };
+    let checksum = crc32c::crc32c(&bytes[..60]).to_le_bytes();
+    if bytes[..8] != IDENTITY_MAGIC || bytes[60..] != checksum {
+        return None;
+    }
+    let version = u32::from_le_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]);
+    let identity = IdentityFile {
+        cluster: field(16),
+        node: field(24),
+        incarnation: field(32),
+        log_exists: bytes[12] == 1,
+    };
+    Some((version, identity))
+}
+
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> DataDirError {
+    let path = path.to_path_buf();
+    move |source| DataDirError::Io { path, source }
+}

@@ -1,0 +1,657 @@
+//! The open log.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use vfs::{File, Vfs};
+
+use crate::format::{
+    CARRY_HAS_STATE, DiskKind, FORMAT_VERSION, RECORD_HEADER_BYTES, RecordHeader,
+    SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SEGMENT_HEADER_BYTES, SegmentHeader, record_bytes,
+    segment_name, segment_seed,
+};
+use crate::index::{GroupIndex, OrderCheck, Spot};
+use crate::recovery::{self, Examination, failed};
+use crate::reserve::{PrepareError, Reserve};
+use crate::segment::writer::{Batch, Content, Writer};
+use crate::{Damage, Identity, OpenError, Record, RecordKind, Recovery, WalError, Why};
+
+/// Files of older segments kept open for reading.
+const READERS_MAX: usize = 8;
+/// Entries in one segment are read by one call if no more than this lies between them.
+const READ_GAP_BYTES: u64 = 4096;
+
+/// How a log is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The size of new segments: a multiple of 4096, at least [`SEGMENT_BYTES_MIN`] and at most
+    /// [`SEGMENT_BYTES_MAX`]. Bounds the size of a record.
+    pub segment_bytes: u64,
+    /// Segments to keep prepared ahead of the one being written: what [`Wal::space`] calls ample.
+    pub reserve_segments: usize,
+    /// Whether [`Wal::sync`] syncs. `false` is only for the test that shows that it must.
+    pub sync: bool,
+    /// Whether a missing log is an error: set when the data directory knows that there was one. A
+    /// node that lost its log and kept its id would forget its votes and what it acknowledged.
+    pub must_exist: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            segment_bytes: 64 << 20,
+            reserve_segments: 1,
+            sync: true,
+            must_exist: false,
+        }
+    }
+}
+
+/// Whether there is space for what comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Space {
+    /// The reserve is there.
+    Ample,
+    /// It is not, and cannot be made: refuse what can be refused, so that what cannot be, such as
+    /// votes, still finds room in the segment at hand.
+    Low,
+}
+
+/// What is left to prepare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preparation {
+    /// Nothing.
+    Done,
+    /// Another step.
+    More,
+    /// Something, but the disk is full.
+    NoSpace,
+}
+
+/// The log of a node, shared by all its groups. See the crate's documentation.
+///
+/// It belongs to one thread: all calls do I/O and wait for it.
+pub struct Wal {
+    vfs: Arc<dyn Vfs>,
+    dir: PathBuf,
+    identity: Identity,
+    options: Options,
+    writer: Writer,
+    /// The oldest segment that is needed.
+    oldest: u64,
+    reserve: Reserve,
+    groups: BTreeMap<u64, GroupIndex>,
+    batch: Batch,
+    readers: RefCell<Vec<(u64, Box<dyn File>)>>,
+    /// Set by the first failed write or sync, and never cleared.
+    is_latched: bool,
+}
+
+impl Wal {
+    /// Opens the log in `dir`, creating it if there is none, and says what it holds.
+    ///
+    /// All that is reported is durable when this returns, also if the process that wrote it died
+    /// before its sync. Refuses a damaged log, one of another node or cluster, and one of a newer
+    /// version, without changing anything.
+    pub fn open(
+        vfs: Arc<dyn Vfs>,
+        dir: &Path,
+        identity: Identity,
+        options: Options,
+    ) -> Result<(Wal, Recovery), OpenError> {
+        let bytes = options.segment_bytes;
+        if !bytes.is_multiple_of(4096) || !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&bytes)
+        {
+            return Err(OpenError::Options {
+                segment_bytes: bytes,
+            });
+        }
+        let mut examination = Examination::default();
+        if vfs.exists(dir).map_err(failed("look up", dir))? {
+            recovery::examine(vfs.as_ref(), dir, identity, Some(bytes), &mut examination)
+                .map_err(|error| error.into_open_error(dir))?;
+        }
+        if examination.segments.is_empty() && options.must_exist {
+            return Err(OpenError::LogMissing {
+                dir: dir.to_path_buf(),
+            });
+        }
+        vfs::create_dir_durable(vfs.as_ref(), dir).map_err(failed("create", dir))?;
+        let opened = recovery::repair(&vfs, dir, &examination)?;
+        let mut reserve = Reserve::new(vfs.clone(), dir, bytes, opened.spares, opened.next);
+        let writer = match opened.writer {
+            Some(writer) => writer,
+            None => create_first(&mut reserve, dir, identity, bytes)?,
+        };
+        let recovery = examination.recovery();
+        let wal = Wal {
+            vfs,
+            dir: dir.to_path_buf(),
+            identity,
+            options,
+            writer,
+            oldest: opened.oldest,
+            reserve,
+            groups: examination.groups,
+            batch: Batch::default(),
+            readers: RefCell::default(),
+            is_latched: false,
+        };
+        Ok((wal, recovery))
+    }
+
+    /// Adds records behind the last one, in order; they are readable at once and durable after the next
+    /// [`Wal::sync`].
+    ///
+    /// One call writes once, except where a segment ends: then that segment is synced before the next
+    /// one is begun. On [`WalError::Full`], [`WalError::TooLarge`] and [`WalError::OutOfOrder`]
+    /// nothing was written, and the log goes on. A failed write latches.
+    pub fn append(&mut self, records: &[Record]) -> Result<(), WalError> {
+        self.check_latch()?;
+        self.check_order(records)?;
+        let segments_needed = self.segments_needed(records)?;
+        match self.reserve.ensure(segments_needed) {
+            Ok(()) => {}
+            Err(PrepareError::NoSpace) => return Err(WalError::Full),
+            Err(PrepareError::Io { segment, source }) => {
+                self.is_latched = true;
+                return Err(WalError::Prepare { segment, source });
+            }
+        }
+        let result = self.write(records);
+        self.is_latched |= result.is_err();
+        result
+    }
+
+    /// Makes everything appended durable.
+    ///
+    /// A failure latches for ever: the kernel may have dropped what it could not write, so that a
+    /// second attempt would succeed without it.
+    pub fn sync(&mut self) -> Result<(), WalError> {
+        self.check_latch()?;
+        if self.writer.durable == self.writer.end {
+            return Ok(());
+        }
+        if !self.options.sync {
+            self.writer.durable = self.writer.end;
+            return Ok(());
+        }
+        self.writer.sync().map_err(|source| {
+            self.is_latched = true;
+            WalError::Sync {
+                segment: self.writer.segment,
+                source,
+            }
+        })
+    }
+
+    /// Does one bounded step of what is done ahead: keeps the reserve, and writes zeros where records
+    /// will go. Call it when there is nothing else to do, until it says that nothing is left.
+    ///
+    /// A step is at most one write and one sync of 512 KiB, or the creation or renaming of one file,
+    /// so a batch that arrives meanwhile waits for a few milliseconds.
+    pub fn prepare_next(&mut self) -> Result<Preparation, WalError> {
+        self.check_latch()?;
+        if self.writer.can_zero_ahead() {
+            let segment = self.writer.segment;
+            self.writer.zero_ahead().map_err(|source| {
+                self.is_latched = true;
+                WalError::Prepare { segment, source }
+            })?;
+            return Ok(Preparation::More);
+        }
+        let step = if self.reserve.is_filling() {
+            self.reserve.fill()
+        } else if self.reserve.ready() < self.options.reserve_segments {
+            self.reserve.begin()
+        } else {
+            return Ok(Preparation::Done);
+        };
+        match step {
+            Ok(()) => Ok(Preparation::More),
+            Err(PrepareError::NoSpace) => Ok(Preparation::NoSpace),
+            Err(PrepareError::Io { segment, source }) => {
+                self.is_latched = true;
+                Err(WalError::Prepare { segment, source })
+            }
+        }
+    }
+
+    /// Whether the reserve is there. If it is not, tries to allocate it, which is a millisecond's
+    /// work where the file system can allocate; while the answer is `Low`, ask now and then.
+    pub fn space(&mut self) -> Space {
+        while self.reserve.allocated() < self.options.reserve_segments {
+            let step = if self.is_latched {
+                return Space::Low;
+            } else if self.reserve.is_filling() {
+                self.reserve.complete()
+            } else {
+                self.reserve.begin()
+            };
+            match step {
+                Ok(()) => {}
+                Err(PrepareError::NoSpace) => return Space::Low,
+                Err(PrepareError::Io { .. }) => {
+                    self.is_latched = true;
+                    return Space::Low;
+                }
+            }
+        }
+        Space::Ample
+    }
+
+    /// Reads entries of a group from `first` to `last`, both included: as many as their bodies fit in
+    /// `bytes_max`, and at least one if `first` exists. Checks every one against its checksum.
+    ///
+    /// Ends early at the end of the log; an entry before its beginning is [`WalError::NotHeld`].
+    pub fn read(
+        &self,
+        group: u64,
+        first: u64,
+        last: u64,
+        bytes_max: usize,
+    ) -> Result<Vec<Record>, WalError> {
+        self.check_latch()?;
+        let Some(index) = self.groups.get(&group) else {
+            return Ok(Vec::new());
+        };
+        if first < index.first() {
+            return Err(WalError::NotHeld {
+                group,
+                index: first,
+                first: index.first(),
+            });
+        }
+        let mut wanted: Vec<(u64, u64, Spot)> = Vec::new();
+        let mut bytes = 0;
+        for (entry, segment, spot) in index.spots_from(first) {
+            bytes += spot.body_bytes as usize;
+            if entry > last || (bytes > bytes_max && !wanted.is_empty()) {
+                break;
+            }
+            wanted.push((entry, segment, spot));
+        }
+        let mut records = Vec::with_capacity(wanted.len());
+        for stretch in wanted.chunk_by(|(_, segment, spot), (_, next_segment, next)| {
+            segment == next_segment && u64::from(next.offset) - spot.end() <= READ_GAP_BYTES
+        }) {
+            self.read_stretch(group, index, stretch, &mut records)?;
+        }
+        Ok(records)
+    }
+
+    /// The number of the segment that is being written, and the offset where the next record goes.
+    pub fn position(&self) -> (u64, u64) {
+        (self.writer.segment, self.writer.end)
+    }
+
+    /// Whether a write or a sync has failed.
+    pub fn is_latched(&self) -> bool {
+        self.is_latched
+    }
+
+    fn check_latch(&self) -> Result<(), WalError> {
+        if self.is_latched {
+            Err(WalError::Latched)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn check_order(&self, records: &[Record]) -> Result<(), WalError> {
+        let mut order = OrderCheck::default();
+        for record in records {
+            let kind = disk_kind(record.kind);
+            order
+                .next(&self.groups, kind, record.group, record.index)
+                .map_err(|wrong| {
+                    let (group, kind, index) = (record.group, record.kind, record.index);
+                    WalError::OutOfOrder {
+                        group,
+                        kind,
+                        index,
+                        expected: wrong.expected,
+                    }
+                })?;
+        }
+        Ok(())
+    }
+
+    /// How many segments beyond the one at hand these records may take. Counts the carried records of
+    /// each new segment as large as they can get within this call.
+    fn segments_needed(&self, records: &[Record]) -> Result<usize, WalError> {
+        let mut room = self.writer.room();
+        let total: u64 = records
+            .iter()
+            .map(|record| record_bytes(record.body.len() as u64))
+            .sum();
+        let carried = if total <= room {
+            0
+        } else {
+            self.carried_bytes_max(records)
+        };
+        let segment_bytes = self.options.segment_bytes;
+        let bytes_max = segment_bytes.saturating_sub(SEGMENT_HEADER_BYTES as u64 + carried);
+        let mut segments = 0;
+        for record in records {
+            let bytes = record_bytes(record.body.len() as u64);
+            if bytes > room {
+                if bytes > bytes_max {
+                    return Err(WalError::TooLarge { bytes, bytes_max });
+                }
+                segments += 1;
+                room = bytes_max;
+            }
+            room -= bytes;
+        }
+        Ok(segments)
+    }
+
+    fn carried_bytes_max(&self, records: &[Record]) -> u64 {
+        let state_bytes = |index: &GroupIndex| index.state().map_or(0, Bytes::len) as u64;
+        let mut groups: BTreeMap<u64, u64> = self
+            .groups
+            .iter()
+            .map(|(group, index)| (*group, state_bytes(index)))
+            .collect();
+        for record in records {
+            let bytes = groups.entry(record.group).or_default();
+            if record.kind == RecordKind::State {
+                *bytes = (*bytes).max(record.body.len() as u64);
+            }
+        }
+        groups.values().map(|bytes| record_bytes(*bytes)).sum()
+    }
+
+    fn write(&mut self, mut records: &[Record]) -> Result<(), WalError> {
+        while !records.is_empty() {
+            self.batch.restart(&self.writer);
+            let mut places = Vec::with_capacity(records.len());
+            let room = self.writer.room();
+            for record in records {
+                if self.batch.len() + record_bytes(record.body.len() as u64) > room {
+                    break;
+                }
+                places.push(self.batch.push(&content(record)));
+            }
+            self.write_batch()?;
+            let (written, rest) = records.split_at(places.len());
+            for (record, (offset, header)) in written.iter().zip(places) {
+                let group = self.groups.entry(record.group).or_default();
+                let body = match record.kind {
+                    RecordKind::State => record.body.clone(),
+                    RecordKind::Entry | RecordKind::Truncate => Bytes::new(),
+                };
+                group.apply(self.writer.segment, offset, &header, body);
+            }
+            records = rest;
+            if !records.is_empty() {
+                self.rotate()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_batch(&mut self) -> Result<(), WalError> {
+        if self.batch.len() == 0 {
+            return Ok(());
+        }
+        let (segment, offset) = self.position();
+        self.writer
+            .write(&self.batch)
+            .map_err(|source| WalError::Write {
+                segment,
+                offset,
+                source,
+            })
+    }
+
+    /// Begins the next segment. The order is what recovery relies on: the old segment is durable before
+    /// the new header is written, and that is durable before any record behind it.
+    fn rotate(&mut self) -> Result<(), WalError> {
+        let segment = self.writer.segment;
+        if self.options.sync {
+            self.writer
+                .sync()
+                .map_err(|source| WalError::Sync { segment, source })?;
+        }
+        let spare = self
+            .reserve
+            .take()
+            .expect("`append` has made sure of the segments it needs");
+        assert_eq!(spare.segment, segment + 1, "segments are used in order");
+        let header = SegmentHeader {
+            version: FORMAT_VERSION,
+            identity: self.identity,
+            segment: spare.segment,
+            segment_bytes: spare.segment_bytes,
+            oldest: self.oldest,
+            previous_end: self.writer.end,
+            previous_chain: self.writer.chain,
+        };
+        let writer = begin_segment(spare.file, &header, spare.zeroed, self.options.sync)?;
+        let old = std::mem::replace(&mut self.writer, writer);
+        self.keep_reader(segment, old.file);
+        self.carry()
+    }
+
+    /// Writes down where each group stands, at the start of a segment.
+    fn carry(&mut self) -> Result<(), WalError> {
+        self.batch.restart(&self.writer);
+        let none = Bytes::new();
+        for (group, index) in &self.groups {
+            let last = index.last();
+            self.batch.push(&Content {
+                kind: DiskKind::Carry,
+                group: *group,
+                term: last.term,
+                index: last.index,
+                tag: if index.state().is_some() {
+                    CARRY_HAS_STATE
+                } else {
+                    0
+                },
+                stamp: index.last_stamp(),
+                body: index.state().unwrap_or(&none),
+            });
+        }
+        self.write_batch()
+    }
+
+    fn read_stretch(
+        &self,
+        group: u64,
+        index: &GroupIndex,
+        stretch: &[(u64, u64, Spot)],
+        records: &mut Vec<Record>,
+    ) -> Result<(), WalError> {
+        let (Some((_, segment, first)), Some((_, _, last))) = (stretch.first(), stretch.last())
+        else {
+            return Ok(());
+        };
+        let start = u64::from(first.offset);
+        let mut bytes = vec![0; (last.end() - start) as usize];
+        let read = self.read_segment(*segment, start, &mut bytes)?;
+        bytes.truncate(read);
+        let bytes = Bytes::from(bytes);
+        let seed = segment_seed(self.identity, *segment);
+        for (entry, _, spot) in stretch {
+            let offset = u64::from(spot.offset);
+            let record = entry_in(&bytes, start, spot, seed).filter(|record| {
+                (record.group, record.index) == (group, *entry)
+                    && Some(record.term) == index.term_at(*entry)
+            });
+            records.push(record.ok_or(WalError::Damaged(Damage {
+                segment: *segment,
+                offset,
+                why: Why::RecordBody,
+            }))?);
+        }
+        Ok(())
+    }
+
+    fn read_segment(
+        &self,
+        segment: u64,
+        offset: u64,
+        buffer: &mut [u8],
+    ) -> Result<usize, WalError> {
+        let failed = |source| WalError::Read {
+            segment,
+            offset,
+            source,
+        };
+        if segment == self.writer.segment {
+            return self
+                .writer
+                .file
+                .read_full_at(offset, buffer)
+                .map_err(failed);
+        }
+        let is_open = self
+            .readers
+            .borrow()
+            .iter()
+            .any(|(number, _)| *number == segment);
+        if !is_open {
+            let path = self.dir.join(segment_name(segment));
+            self.keep_reader(segment, self.vfs.open_read(&path).map_err(failed)?);
+        }
+        let readers = self.readers.borrow();
+        let reader = readers.iter().find(|(number, _)| *number == segment);
+        let (_, file) = reader.expect("it was just opened");
+        file.read_full_at(offset, buffer).map_err(failed)
+    }
+
+    fn keep_reader(&self, segment: u64, file: Box<dyn File>) {
+        let mut readers = self.readers.borrow_mut();
+        if readers.len() == READERS_MAX {
+            readers.remove(0);
+        }
+        readers.push((segment, file));
+    }
+}
+
+impl std::fmt::Debug for Wal {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Wal")
+            .field("dir", &self.dir)
+            .field("identity", &self.identity)
+            .field("position", &self.position())
+            .field("is_latched", &self.is_latched)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes the first segment of a new log.
+fn create_first(
+    reserve: &mut Reserve,
+    dir: &Path,
+    identity: Identity,
+    segment_bytes: u64,
+) -> Result<Writer, OpenError> {
+    let spare = match reserve.ensure(1) {
+        Ok(()) => reserve.take().expect("it was just made"),
+        Err(PrepareError::NoSpace) => {
+            return Err(OpenError::Full {
+                dir: dir.to_path_buf(),
+                segment_bytes,
+            });
+        }
+        Err(PrepareError::Io { segment, source }) => {
+            return Err(failed("prepare", &dir.join(segment_name(segment)))(source));
+        }
+    };
+    let header = SegmentHeader {
+        version: FORMAT_VERSION,
+        identity,
+        segment: spare.segment,
+        segment_bytes: spare.segment_bytes,
+        oldest: spare.segment,
+        previous_end: 0,
+        previous_chain: 0,
+    };
+    begin_segment(spare.file, &header, spare.zeroed, true).map_err(|error| {
+        let source = std::io::Error::other(error);
+        failed("begin", &dir.join(segment_name(header.segment)))(source)
+    })
+}
+
+/// Writes a segment's header and makes it durable.
+fn begin_segment(
+    mut file: Box<dyn File>,
+    header: &SegmentHeader,
+    zeroed: u64,
+    sync: bool,
+) -> Result<Writer, WalError> {
+    let segment = header.segment;
+    let (bytes, chain) = header.encode();
+    file.write_all_at(0, &bytes)
+        .map_err(|source| WalError::Write {
+            segment,
+            offset: 0,
+            source,
+        })?;
+    if sync {
+        file.sync_data()
+            .map_err(|source| WalError::Sync { segment, source })?;
+    }
+    Ok(Writer {
+        file,
+        segment,
+        segment_bytes: header.segment_bytes,
+        seed: segment_seed(header.identity, segment),
+        end: SEGMENT_HEADER_BYTES as u64,
+        chain,
+        durable: SEGMENT_HEADER_BYTES as u64,
+        zeroed,
+    })
+}
+
+/// The entry at `spot` in bytes that begin at offset `start`, if it is intact.
+fn entry_in(bytes: &Bytes, start: u64, spot: &Spot, seed: u32) -> Option<Record> {
+    let at = usize::try_from(u64::from(spot.offset) - start).ok()?;
+    let header = bytes.get(at..at + RECORD_HEADER_BYTES)?.try_into().ok()?;
+    let (header, _): (RecordHeader, u32) =
+        RecordHeader::decode(header, seed, u64::from(spot.offset))?;
+    let body_at = at + RECORD_HEADER_BYTES;
+    let body_end = body_at + header.body_bytes as usize;
+    let is_entry = header.kind == DiskKind::Entry as u8 && header.body_bytes == spot.body_bytes;
+    if !is_entry || body_end > bytes.len() {
+        return None;
+    }
+    let body = bytes.slice(body_at..body_end);
+    (crc32c::crc32c(&body) == header.body_checksum).then(|| Record {
+        kind: RecordKind::Entry,
+        group: header.group,
+        term: header.term,
+        index: header.index,
+        tag: header.tag,
+        stamp: header.stamp,
+        body,
+    })
+}
+
+fn disk_kind(kind: RecordKind) -> DiskKind {
+    match kind {
+        RecordKind::Entry => DiskKind::Entry,
+        RecordKind::Truncate => DiskKind::Truncate,
+        RecordKind::State => DiskKind::State,
+    }
+}
+
+fn content(record: &Record) -> Content<'_> {
+    Content {
+        kind: disk_kind(record.kind),
+        group: record.group,
+        term: record.term,
+        index: record.index,
+        tag: record.tag,
+        stamp: record.stamp,
+        body: &record.body,
+    }
+}
