@@ -1,13 +1,27 @@
 //! The Raft consensus algorithm, sans-IO: one replica of one group.
 
+mod append;
 mod config;
+mod drain;
+mod election;
 mod error;
+mod invariants;
+mod log;
 mod membership;
 mod message;
+mod outbox;
+mod progress;
+mod quorum;
 mod raft;
+mod random;
+mod read_back;
+mod read_index;
 mod ready;
+mod replication;
 mod status;
+mod transfer;
 mod types;
+mod writes;
 
 pub use crate::config::{Config, ConfigError, Recovered};
 pub use crate::error::{ProposeError, ReadError, StepError, TransferError};

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use crate::error::StepError;
 use crate::types::{ClusterId, Entry, EntryId, GroupId, LogIndex, NodeId, Round, Term};
 
 /// A message with its address. Cluster and group are part of it, so that a message that strays
@@ -55,6 +56,51 @@ impl Message {
             Message::ReadIndex(message) => message.term,
             Message::ReadIndexResponse(message) => message.term,
             Message::TimeoutNow(message) => message.term,
+        }
+    }
+
+    /// The highest term and the highest index anywhere in the message, apart from entries (which
+    /// [`AppendEntries::validate`] holds to what is around them).
+    pub(crate) fn highest_claim(&self) -> EntryId {
+        let term = self.term();
+        match self {
+            Message::RequestPreVote(RequestPreVote { last, .. })
+            | Message::RequestVote(RequestVote { last, .. }) => EntryId {
+                term: term.max(last.term),
+                index: last.index,
+            },
+            Message::AppendEntries(AppendEntries { prev, commit, .. }) => EntryId {
+                term: term.max(prev.term),
+                index: prev.index.max(*commit),
+            },
+            Message::AppendEntriesResponse(AppendEntriesResponse { outcome, .. }) => {
+                match outcome {
+                    AppendOutcome::Accepted { match_index } => EntryId {
+                        term,
+                        index: *match_index,
+                    },
+                    AppendOutcome::Rejected { prev, hint } => EntryId {
+                        term: term.max(hint.term),
+                        index: hint.index.max(*prev),
+                    },
+                }
+            }
+            Message::Heartbeat(Heartbeat { commit, .. }) => EntryId {
+                term,
+                index: *commit,
+            },
+            Message::ReadIndexResponse(ReadIndexResponse { index, .. }) => EntryId {
+                term,
+                index: *index,
+            },
+            Message::RequestPreVoteResponse(_)
+            | Message::RequestVoteResponse(_)
+            | Message::HeartbeatResponse(_)
+            | Message::ReadIndex(_)
+            | Message::TimeoutNow(_) => EntryId {
+                term,
+                index: LogIndex(0),
+            },
         }
     }
 
@@ -124,6 +170,37 @@ pub struct AppendEntries {
     pub round: Round,
     /// Entries at consecutive positions after `prev`.
     pub entries: Vec<Entry>,
+}
+
+impl AppendEntries {
+    /// Checks that the entries follow `prev` without a gap, in terms that never fall and are not
+    /// above the message's own: what every log looks like, whoever wrote it.
+    pub(crate) fn validate(&self) -> Result<(), StepError> {
+        let mut previous = self.prev;
+        if previous.term > self.term {
+            return Err(StepError::MalformedAppend {
+                term: self.term,
+                previous,
+                found: previous,
+            });
+        }
+        for entry in &self.entries {
+            let found = entry.id;
+            let follows = found.index == previous.index.next()
+                && found.term >= previous.term
+                && found.term <= self.term
+                && found.term > Term(0);
+            if !follows {
+                return Err(StepError::MalformedAppend {
+                    term: self.term,
+                    previous,
+                    found,
+                });
+            }
+            previous = found;
+        }
+        Ok(())
+    }
 }
 
 /// The answer to [`AppendEntries`]. An acceptance leaves only when what it claims is durable.

@@ -1,192 +1,627 @@
-//! One replica of one group.
+//! The replica: its state, its inputs, and the way from one role to the next.
+//!
+//! What happens within a role is told by `election`, `append` (the follower's side of replication),
+//! `replication` (the leader's side), `read_index` and `transfer`; what comes out by `drain`.
+
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
 use crate::config::{Config, ConfigError, Recovered};
-use crate::error::{ProposeError, ReadError, StepError, TransferError};
-use crate::message::Envelope;
-use crate::ready::{Ready, SoftState};
-use crate::status::Status;
+use crate::election::Votes;
+use crate::error::StepError;
+use crate::invariants;
+use crate::log::Log;
+use crate::message::{Envelope, Message};
+use crate::outbox::Outbox;
+use crate::progress::Progress;
+use crate::quorum;
+use crate::random::Random;
+use crate::read_back::ReadBack;
+use crate::read_index::{ForwardedReads, ReadQueue};
+use crate::ready::SoftState;
+use crate::replication::Uncommitted;
+use crate::status::{PeerStatus, Status};
+use crate::transfer::Transfer;
 use crate::types::{
-    Entry, EntryId, EntryKind, HardState, LogIndex, NodeId, ReadRequestId, ReadToken, Role, Term,
-    WriteId,
+    Entry, EntryId, EntryKind, LogIndex, NodeId, ReadToken, Role, Round, Term, WriteId,
 };
+use crate::writes::{Promise, Writes};
 
-/// One replica of one group.
+/// How many of its longest election timeouts a leader waits for its own disk before it yields: one
+/// that cannot write can still send heartbeats, and would lead for ever without ever being able to
+/// (the zombie leader of hashicorp raft issue 503).
+const DISK_PATIENCE_TIMEOUTS: u32 = 2;
+
+/// One replica of one group. See the crate's documentation for the contract.
 #[derive(Debug)]
 pub struct Raft {
-    config: Config,
-    hard_state: HardState,
-    recovered: Recovered,
-    soft_state: SoftState,
-    applied: LogIndex,
-    wall_ms: u64,
+    pub(crate) config: Config,
+    /// The latest term this node has seen. Never falls.
+    pub(crate) term: Term,
+    /// Who got this node's vote in `term`. Cleared only when the term rises.
+    pub(crate) vote: Option<NodeId>,
+    pub(crate) state: State,
+    pub(crate) log: Log,
+    pub(crate) writes: Writes,
+    /// Ticks since the leader was heard from, a vote was granted, or a campaign began.
+    pub(crate) election_elapsed: u32,
+    /// When `election_elapsed` reaches this, an election starts. Drawn anew each time.
+    pub(crate) election_timeout: u32,
+    pub(crate) random: Random,
+    pub(crate) outbox: Outbox,
+    pub(crate) read_back: ReadBack,
+    /// Reads to be handed out.
+    pub(crate) reads_ready: Vec<(ReadToken, LogIndex)>,
+    pub(crate) reads_failed: Vec<ReadToken>,
+    /// The name of the next request for a read index. Starts at random, so that an answer to an
+    /// earlier process of this node is not taken for one to this.
+    pub(crate) next_read_request: u64,
+    /// The soft state last handed out.
+    pub(crate) soft_state_told: SoftState,
+    /// The clock for entries that this crate makes.
+    pub(crate) wall_ms: u64,
+}
+
+/// The role, with what belongs to it and ends with it.
+#[derive(Debug)]
+pub(crate) enum State {
+    Follower(Follower),
+    PreCandidate(Votes),
+    Candidate(Votes),
+    Leader(Box<Leader>),
+}
+
+/// What a follower knows.
+#[derive(Debug, Default)]
+pub(crate) struct Follower {
+    /// Who leads the term. Changes at most once in a term: from `None`.
+    pub(crate) leader: Option<NodeId>,
+    /// The connection to the leader was reset since it was last heard from: its process is dead.
+    pub(crate) leader_reset: bool,
+    /// Ticks until the early election after a reset.
+    pub(crate) early_election: Option<u32>,
+    /// A pre-vote that was ignored because the leader seemed alive. If its connection turns out to
+    /// be reset a moment later, it is answered after all.
+    pub(crate) ignored_pre_vote: Option<Envelope>,
+    /// The latest round of the leader that was echoed.
+    pub(crate) round_echoed: Round,
+    pub(crate) reads: ForwardedReads,
+}
+
+/// What a leader knows.
+#[derive(Debug)]
+pub(crate) struct Leader {
+    /// The first entry of this leader's own. Until it is committed, nothing is known to be.
+    pub(crate) term_start: LogIndex,
+    /// Every other member.
+    pub(crate) progress: BTreeMap<NodeId, Progress>,
+    /// The current round of messages.
+    pub(crate) round: Round,
+    /// Ticks since the last heartbeat.
+    pub(crate) heartbeat_elapsed: u32,
+    pub(crate) uncommitted: Uncommitted,
+    pub(crate) transfer: Option<Transfer>,
+    pub(crate) reads: ReadQueue,
 }
 
 impl Raft {
-    /// Starts a replica from its settings and what its disk remembers.
+    /// Starts a replica from its settings and what its disk remembers. It starts as a follower
+    /// that knows no leader.
     ///
     /// # Errors
-    /// If the settings contradict each other.
+    /// If the settings contradict each other, or what was recovered contradicts itself.
     pub fn new(config: Config, recovered: Recovered) -> Result<Raft, ConfigError> {
         config.validate()?;
-        let hard_state = recovered.hard_state;
+        let log = Log::new(&recovered, config.log_cache_bytes_max)?;
+        // The disk may have torn the write that held both a new term and its first entry. The vote
+        // in that term was then never sent, so it need not be known.
+        let mut promise = Promise {
+            term: recovered.hard_state.term,
+            vote: recovered.hard_state.vote,
+        };
+        if recovered.last.term > promise.term {
+            promise = Promise {
+                term: recovered.last.term,
+                vote: None,
+            };
+        }
+        let mut random = Random::new(config.seed, config.id);
+        let next_read_request = random.next();
         let soft_state = SoftState {
             role: Role::Follower,
             leader: None,
-            term: hard_state.term,
+            term: promise.term,
         };
-        let applied = recovered.applied;
-        Ok(Raft {
-            config,
-            hard_state,
-            recovered,
-            soft_state,
-            applied,
+        let mut raft = Raft {
+            term: promise.term,
+            vote: promise.vote,
+            state: State::Follower(Follower::default()),
+            log,
+            writes: Writes::new(promise, recovered.hard_state.commit),
+            election_elapsed: 0,
+            election_timeout: 0,
+            random,
+            outbox: Outbox::new(config.cluster, config.group, config.id),
+            read_back: ReadBack::default(),
+            reads_ready: Vec::new(),
+            reads_failed: Vec::new(),
+            next_read_request,
+            soft_state_told: soft_state,
             wall_ms: 0,
-        })
+            config,
+        };
+        raft.reset_election_timer();
+        raft.check();
+        Ok(raft)
     }
 
     /// Time goes on by one tick.
-    pub fn tick(&mut self) {}
+    pub fn tick(&mut self) {
+        self.writes.tick();
+        self.read_back.tick();
+        match &mut self.state {
+            State::Leader(_) => self.tick_leader(),
+            State::Follower(follower) => {
+                follower.reads.tick(self.config.heartbeat_ticks);
+                self.tick_election();
+            }
+            State::PreCandidate(_) | State::Candidate(_) => self.tick_election(),
+        }
+        self.check();
+    }
 
     /// A message has arrived.
     ///
     /// # Errors
-    /// If the message is refused.
+    /// If the message is not for this replica, or says what no honest peer can say. Nothing has
+    /// changed then. Messages that are merely late or out of place are ignored without an error.
     pub fn step(&mut self, envelope: Envelope) -> Result<(), StepError> {
-        if envelope.to != self.config.id {
-            return Err(StepError::NotForUs {
-                to: envelope.to,
-                id: self.config.id,
-            });
-        }
-        Ok(())
-    }
-
-    /// Appends an entry.
-    ///
-    /// # Errors
-    /// If this node does not lead.
-    pub fn propose(
-        &mut self,
-        kind: EntryKind,
-        payload: Bytes,
-        wall_ms: u64,
-    ) -> Result<EntryId, ProposeError> {
-        let _ = (kind, payload);
-        self.wall_ms = wall_ms;
-        Err(ProposeError::NotLeader {
-            leader: self.leader(),
-        })
-    }
-
-    /// The wall clock, for the entries that Raft itself creates.
-    pub fn set_wall_ms(&mut self, wall_ms: u64) {
-        self.wall_ms = wall_ms;
-    }
-
-    /// Asks for a read index.
-    ///
-    /// # Errors
-    /// If no leader is known.
-    pub fn read_index(&mut self, token: ReadToken) -> Result<(), ReadError> {
-        let _ = token;
-        Err(ReadError::NoLeader)
-    }
-
-    /// Hands leadership over.
-    ///
-    /// # Errors
-    /// If this node does not lead.
-    pub fn transfer_leadership(&mut self, to: Option<NodeId>) -> Result<NodeId, TransferError> {
-        let _ = to;
-        Err(TransferError::NotLeader {
-            leader: self.leader(),
-        })
-    }
-
-    /// The connection to a peer was reset: its process died.
-    pub fn peer_reset(&mut self, peer: NodeId) {
-        let _ = peer;
-    }
-
-    /// The connection to a peer is there (again).
-    pub fn peer_connected(&mut self, peer: NodeId) {
-        let _ = peer;
+        self.admit(&envelope)?;
+        let result = self.step_admitted(envelope);
+        self.check();
+        result
     }
 
     /// The write, and all before it, is durable.
     pub fn persisted(&mut self, write: WriteId) {
-        let _ = write;
-    }
-
-    /// Entries were read back from the disk.
-    pub fn entries_read(&mut self, request: ReadRequestId, entries: Vec<Entry>) {
-        let _ = (request, entries);
+        if let Some(index) = self.writes.complete(write) {
+            self.log.durable_to(index);
+            self.count_own_vote();
+            self.advance_commit();
+        }
+        self.check();
     }
 
     /// The state machine has applied everything up to this index.
+    ///
+    /// # Panics
+    /// If it was never handed out.
     pub fn applied(&mut self, index: LogIndex) {
-        self.applied = index;
+        self.log.applied_to(index);
+        self.check();
     }
 
-    /// Starts an election now.
-    pub fn campaign(&mut self) {}
+    /// The wall clock, for the entries that Raft itself makes. To be set before other inputs.
+    pub fn set_wall_ms(&mut self, wall_ms: u64) {
+        self.wall_ms = wall_ms;
+    }
 
-    /// What is to be done now; call until there is nothing.
-    pub fn ready(&mut self) -> Option<Ready> {
-        None
+    /// The connection to a peer was reset, or refused: its process died.
+    ///
+    /// If the peer leads, an election need not wait for its silence (see the crate's documentation,
+    /// "Early elections"). Not to be called for a connection that merely timed out.
+    pub fn peer_reset(&mut self, peer: NodeId) {
+        match &mut self.state {
+            State::Leader(leader) => {
+                if let Some(progress) = leader.progress.get_mut(&peer) {
+                    progress.probe_from(progress.match_index);
+                }
+            }
+            State::Follower(follower)
+                if follower.leader == Some(peer) && !follower.leader_reset =>
+            {
+                follower.leader_reset = true;
+                self.start_early_election(peer);
+            }
+            _ => {}
+        }
+        self.check();
+    }
+
+    /// The connection to a peer is there, or there again. What was in flight before is taken for
+    /// lost, so the leader probes at once.
+    ///
+    /// A follower forgets that its leader was reset only when it hears from it: the process behind
+    /// the new connection may be a new one, which no longer leads.
+    pub fn peer_connected(&mut self, peer: NodeId) {
+        if let State::Leader(leader) = &mut self.state
+            && let Some(progress) = leader.progress.get_mut(&peer)
+        {
+            progress.probe_from(progress.match_index);
+        }
+        self.check();
     }
 
     /// Everything worth seeing.
     pub fn status(&self) -> Status {
+        let leader = match &self.state {
+            State::Leader(leader) => Some(leader),
+            _ => None,
+        };
+        let peers = leader.map_or_else(Vec::new, |leader| {
+            let status = |(&id, progress): (&NodeId, &Progress)| {
+                PeerStatus::new(id, self.config.conf.is_voter(id), progress)
+            };
+            leader.progress.iter().map(status).collect()
+        });
+        let reads_waiting = match &self.state {
+            State::Leader(leader) => leader.reads.waiting(),
+            State::Follower(follower) => follower.reads.waiting(),
+            _ => 0,
+        };
         Status {
             id: self.config.id,
             role: self.role(),
-            term: self.term(),
+            term: self.term,
             leader: self.leader(),
-            vote: self.hard_state.vote,
-            commit: self.commit(),
-            applied: self.applied,
-            durable: self.recovered.last.index,
-            first: self.recovered.base.index.next(),
-            last: self.recovered.last,
-            peers: Vec::new(),
-            transferring: None,
-            uncommitted_bytes: 0,
-            log_cache_bytes: 0,
-            reads_waiting: 0,
+            vote: self.vote,
+            commit: self.log.commit(),
+            applied: self.log.applied(),
+            durable: self.log.durable(),
+            first: self.log.base().index.next(),
+            last: self.log.last(),
+            peers,
+            transferring: leader
+                .and_then(|leader| leader.transfer.as_ref())
+                .map(|transfer| transfer.to),
+            uncommitted_bytes: leader.map_or(0, |leader| leader.uncommitted.bytes()),
+            log_cache_bytes: self.log.cache_bytes(),
+            reads_waiting,
         }
     }
 
     /// What this node is.
     pub fn role(&self) -> Role {
-        self.soft_state.role
+        match self.state {
+            State::Follower(_) => Role::Follower,
+            State::PreCandidate(_) => Role::PreCandidate,
+            State::Candidate(_) => Role::Candidate,
+            State::Leader(_) => Role::Leader,
+        }
     }
 
     /// Whether this node leads.
     pub fn is_leader(&self) -> bool {
-        self.role() == Role::Leader
+        matches!(self.state, State::Leader(_))
     }
 
     /// Whom this node follows, itself included.
     pub fn leader(&self) -> Option<NodeId> {
-        self.soft_state.leader
+        match &self.state {
+            State::Follower(follower) => follower.leader,
+            State::PreCandidate(_) | State::Candidate(_) => None,
+            State::Leader(_) => Some(self.config.id),
+        }
     }
 
     /// The current term.
     pub fn term(&self) -> Term {
-        self.hard_state.term
+        self.term
     }
 
-    /// The commit index.
+    /// The last entry known to be committed.
     pub fn commit(&self) -> LogIndex {
-        self.hard_state.commit
+        self.log.commit()
     }
 
-    /// The index of the last entry of the log.
+    /// The last entry of the log.
     pub fn last_index(&self) -> LogIndex {
-        self.recovered.last.index
+        self.log.last().index
+    }
+
+    /// The settings this replica was started with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Asserts every invariant of the replica's state, at a cost that grows with the cache. Meant
+    /// for tests and simulators, after every input; the cheap part runs after every input of any
+    /// build with debug assertions.
+    ///
+    /// # Panics
+    /// If an invariant does not hold: a bug in this crate.
+    pub fn check_invariants(&self) {
+        invariants::check(self);
+        self.log.check_thoroughly();
+    }
+
+    pub(crate) fn check(&self) {
+        if cfg!(debug_assertions) {
+            invariants::check(self);
+        }
+    }
+
+    /// Refuses what no honest peer of this replica can have sent, whatever its state.
+    fn admit(&self, envelope: &Envelope) -> Result<(), StepError> {
+        let Config {
+            cluster,
+            group,
+            id,
+            conf,
+            ..
+        } = &self.config;
+        let Envelope {
+            from, to, message, ..
+        } = envelope;
+        if envelope.cluster != *cluster {
+            let (found, expected) = (envelope.cluster, *cluster);
+            return Err(StepError::OtherCluster { found, expected });
+        }
+        if envelope.group != *group {
+            return Err(StepError::OtherGroup {
+                found: envelope.group,
+                expected: *group,
+            });
+        }
+        if to != id {
+            return Err(StepError::NotForUs { to: *to, id: *id });
+        }
+        if from == id || !conf.contains(*from) {
+            return Err(StepError::NotAPeer { from: *from });
+        }
+        let highest = message.highest_claim();
+        if highest.term > Term::CLAIM_MAX || highest.index > LogIndex::CLAIM_MAX {
+            return Err(StepError::Absurd {
+                term: highest.term,
+                index: highest.index,
+            });
+        }
+        if let Message::AppendEntries(append) = message {
+            append.validate()?;
+        }
+        Ok(())
+    }
+
+    /// Compares terms (paper, section 5.1), then hands the message to its kind.
+    fn step_admitted(&mut self, envelope: Envelope) -> Result<(), StepError> {
+        let from = envelope.from;
+        let term = envelope.message.term();
+        match envelope.message {
+            // Pre-votes are about a term that nobody is in yet.
+            Message::RequestPreVote(message) => {
+                self.on_request_pre_vote(envelope, message);
+                return Ok(());
+            }
+            Message::RequestPreVoteResponse(message) if message.granted => {
+                self.on_pre_vote_granted(from, message);
+                return Ok(());
+            }
+            Message::RequestVote(message)
+                if term > self.term && !message.transfer && self.follows_live_leader() =>
+            {
+                return Ok(());
+            }
+            _ => {}
+        }
+        if term < self.term {
+            self.answer_lower_term(from, &envelope.message);
+            return Ok(());
+        }
+        self.refuse_impossible(from, &envelope.message)?;
+        if term > self.term {
+            self.become_follower(term, None);
+        }
+        self.dispatch(from, envelope.message)
+    }
+
+    /// A message of the current term.
+    fn dispatch(&mut self, from: NodeId, message: Message) -> Result<(), StepError> {
+        if let State::Leader(leader) = &mut self.state
+            && let Some(progress) = leader.progress.get_mut(&from)
+        {
+            progress.quiet_ticks = 0;
+        }
+        match message {
+            Message::RequestPreVote(_) => {}
+            Message::RequestPreVoteResponse(_) => self.on_pre_vote_refused(from),
+            Message::RequestVote(message) => self.on_request_vote(from, message),
+            Message::RequestVoteResponse(message) => self.on_vote(from, message.granted),
+            Message::AppendEntries(message) => {
+                self.hear_leader(from);
+                self.on_append_entries(from, message);
+            }
+            Message::AppendEntriesResponse(message) => self.on_append_response(from, message),
+            Message::Heartbeat(message) => {
+                self.hear_leader(from);
+                self.on_heartbeat(from, message);
+            }
+            Message::HeartbeatResponse(message) => self.on_heartbeat_response(from, message),
+            Message::ReadIndex(message) => return self.on_read_index(from, message),
+            Message::ReadIndexResponse(message) => self.on_read_index_response(from, message),
+            Message::TimeoutNow(_) => {
+                self.hear_leader(from);
+                self.on_timeout_now();
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses what contradicts this replica's state, in a message of its term or a later one,
+    /// before any of it is believed.
+    fn refuse_impossible(&self, from: NodeId, message: &Message) -> Result<(), StepError> {
+        if message.is_from_leader()
+            && message.term() == self.term
+            && let Some(leader) = self.leader()
+            && leader != from
+        {
+            return Err(StepError::TwoLeaders {
+                term: self.term,
+                leader,
+                from,
+            });
+        }
+        match message {
+            Message::AppendEntries(append) => self.refuse_conflict_below_commit(append),
+            Message::Heartbeat(heartbeat) if heartbeat.commit > self.log.last().index => {
+                let (commit, last) = (heartbeat.commit, self.log.last().index);
+                Err(StepError::CommitBeyondLog { commit, last })
+            }
+            Message::AppendEntriesResponse(response) if self.is_leader() => {
+                self.refuse_match_beyond_log(from, response)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The leader of the current term is alive.
+    fn hear_leader(&mut self, from: NodeId) {
+        if self.leader() != Some(from) {
+            self.become_follower(self.term, Some(from));
+        }
+        self.election_elapsed = 0;
+        if let State::Follower(follower) = &mut self.state {
+            follower.leader_reset = false;
+            follower.early_election = None;
+            follower.ignored_pre_vote = None;
+        }
+    }
+
+    /// Follows `leader`, or nobody yet, in a term that is the current or a later one.
+    pub(crate) fn become_follower(&mut self, term: Term, leader: Option<NodeId>) {
+        assert!(
+            term >= self.term,
+            "the term would fall from {} to {term}",
+            self.term
+        );
+        assert!(leader != Some(self.config.id), "nobody follows itself");
+        if term > self.term {
+            self.term = term;
+            self.vote = None;
+        }
+        self.change_state(State::Follower(Follower {
+            leader,
+            ..Follower::default()
+        }));
+    }
+
+    /// Leads the term (paper, section 5.2).
+    pub(crate) fn become_leader(&mut self) {
+        let id = self.config.id;
+        assert!(
+            matches!(self.state, State::Candidate(_)) && self.vote == Some(id),
+            "{} that voted for {:?} cannot lead",
+            self.role(),
+            self.vote
+        );
+        let promise = self.writes.durable_promise();
+        assert!(
+            promise == self.promise(),
+            "leads by a vote that is not durable: {promise:?}"
+        );
+        let term_start = self.log.last().index.next();
+        let mut progress = BTreeMap::new();
+        for node in self.config.conf.members() {
+            if node != id {
+                progress.insert(node, Progress::new(term_start));
+            }
+        }
+        self.change_state(State::Leader(Box::new(Leader {
+            term_start,
+            progress,
+            round: Round(0),
+            heartbeat_elapsed: 0,
+            uncommitted: Uncommitted::default(),
+            transfer: None,
+            reads: ReadQueue::default(),
+        })));
+        // An entry of its own term lets the leader commit what it inherited, and know how far the
+        // log is committed (sections 5.4.2 and 8).
+        if self.log.last() == EntryId::ZERO {
+            self.append_own(EntryKind::Bootstrap, self.config.bootstrap.clone());
+        } else {
+            self.append_own(EntryKind::Noop, Bytes::new());
+        }
+    }
+
+    /// Ends one role, with all that belongs to it, and begins another.
+    pub(crate) fn change_state(&mut self, next: State) {
+        let last = std::mem::replace(&mut self.state, next);
+        match last {
+            State::Leader(leader) => self.reads_failed.extend(leader.reads.into_local_tokens()),
+            State::Follower(follower) => self.reads_failed.extend(follower.reads.into_tokens()),
+            State::PreCandidate(_) | State::Candidate(_) => {}
+        }
+        self.reset_election_timer();
+    }
+
+    pub(crate) fn reset_election_timer(&mut self) {
+        let Config {
+            election_timeout_ticks_min,
+            election_timeout_ticks_max,
+            ..
+        } = self.config;
+        self.election_elapsed = 0;
+        self.election_timeout = self
+            .random
+            .between(election_timeout_ticks_min, election_timeout_ticks_max);
+    }
+
+    /// What this node promises now.
+    pub(crate) fn promise(&self) -> Promise {
+        Promise {
+            term: self.term,
+            vote: self.vote,
+        }
+    }
+
+    /// Appends an entry of this leader's term, with the leader's time.
+    pub(crate) fn append_own(&mut self, kind: EntryKind, payload: Bytes) -> EntryId {
+        let id = EntryId {
+            term: self.term,
+            index: self.log.last().index.next(),
+        };
+        let time_ms = self.wall_ms.max(self.log.last_time_ms());
+        self.log.append(Entry {
+            id,
+            kind,
+            time_ms,
+            payload,
+        });
+        id
+    }
+
+    fn tick_leader(&mut self) {
+        let Config {
+            election_timeout_ticks_min,
+            election_timeout_ticks_max,
+            ..
+        } = self.config;
+        let State::Leader(leader) = &mut self.state else {
+            return;
+        };
+        leader.tick_transfer(election_timeout_ticks_min);
+        for progress in leader.progress.values_mut() {
+            progress.quiet_ticks = progress.quiet_ticks.saturating_add(1);
+        }
+        let id = self.config.id;
+        let heard = |voter: NodeId| {
+            let progress = leader.progress.get(&voter);
+            voter == id
+                || progress.is_some_and(|peer| peer.quiet_ticks < election_timeout_ticks_min)
+        };
+        let hears_quorum = quorum::reached(&self.config.conf, heard);
+        let disk_patience = election_timeout_ticks_max.saturating_mul(DISK_PATIENCE_TIMEOUTS);
+        let disk_hangs = self.writes.stalled_ticks() > disk_patience;
+        let is_alone = self.config.conf.is_only_voter(id);
+        if !hears_quorum || (disk_hangs && !is_alone) {
+            // CheckQuorum (thesis, section 6.2): who cannot commit makes room.
+            self.become_follower(self.term, None);
+            return;
+        }
+        leader.heartbeat_elapsed += 1;
+        if leader.heartbeat_elapsed >= self.config.heartbeat_ticks {
+            self.send_heartbeats();
+        }
     }
 }

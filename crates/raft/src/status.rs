@@ -1,5 +1,6 @@
 //! What operators and tests may see of a replica.
 
+use crate::progress::{Progress, ProgressState};
 use crate::types::{EntryId, LogIndex, NodeId, Role, Term};
 
 /// A copy of the state worth seeing.
@@ -56,4 +57,23 @@ pub struct PeerStatus {
     pub inflight_bytes: usize,
     /// Ticks since it was last heard from.
     pub quiet_ticks: u32,
+}
+
+impl PeerStatus {
+    pub(crate) fn new(id: NodeId, voter: bool, progress: &Progress) -> PeerStatus {
+        let (inflight_messages, inflight_bytes) = match &progress.state {
+            ProgressState::Probe { .. } => (0, 0),
+            ProgressState::Replicate(inflight) => (inflight.messages(), inflight.bytes()),
+        };
+        PeerStatus {
+            id,
+            voter,
+            match_index: progress.match_index,
+            next_index: progress.next_index,
+            replicating: progress.is_replicating(),
+            inflight_messages,
+            inflight_bytes,
+            quiet_ticks: progress.quiet_ticks,
+        }
+    }
 }

@@ -1,0 +1,101 @@
+//! What must hold between inputs. A violation is a bug in this crate: the process must stop before
+//! it spreads, so these are assertions, with the values in the message. Nothing here depends on
+//! what a peer has sent but was not accepted.
+
+use crate::quorum;
+use crate::raft::{Leader, Raft, State};
+use crate::types::LogIndex;
+
+/// Checks all that can be checked without walking the log.
+pub(crate) fn check(raft: &Raft) {
+    raft.log.check();
+    raft.writes.check();
+    let last = raft.log.last();
+    assert!(
+        last.term <= raft.term,
+        "the log ends with {last}, but the term is {}",
+        raft.term
+    );
+    let written = raft.writes.written_promise();
+    assert!(
+        written.term <= raft.term,
+        "{written:?} was written in term {}",
+        raft.term
+    );
+    match &raft.state {
+        State::Follower(follower) => {
+            assert!(
+                follower.leader != Some(raft.config.id),
+                "a follower of itself in term {}",
+                raft.term
+            );
+        }
+        State::PreCandidate(votes) => {
+            assert!(!votes.is_empty(), "a pre-candidate that did not ask itself");
+        }
+        State::Candidate(_) => {
+            assert!(
+                raft.vote == Some(raft.config.id),
+                "a candidate that voted for {:?}",
+                raft.vote
+            );
+        }
+        State::Leader(leader) => check_leader(raft, leader),
+    }
+}
+
+fn check_leader(raft: &Raft, leader: &Leader) {
+    let (id, last) = (raft.config.id, raft.log.last());
+    assert!(
+        raft.vote == Some(id),
+        "a leader that voted for {:?}",
+        raft.vote
+    );
+    assert!(
+        raft.writes.durable_promise() == raft.promise(),
+        "a leader of term {} whose durable promise is {:?}",
+        raft.term,
+        raft.writes.durable_promise()
+    );
+    assert_eq!(
+        last.term, raft.term,
+        "a leader without an entry of its own term"
+    );
+    assert!(
+        leader.term_start <= last.index,
+        "the term starts behind the log"
+    );
+    assert!(
+        !leader.progress.contains_key(&id),
+        "a leader that follows itself"
+    );
+    for progress in leader.progress.values() {
+        progress.check(last.index);
+        assert!(
+            progress.round <= leader.round,
+            "a round was answered before it began"
+        );
+    }
+    if let Some(transfer) = &leader.transfer {
+        assert!(transfer.to != id, "a transfer to the leader itself");
+    }
+    // Committed in this term means durable on a quorum (QuorumLogInv of the Raft proof).
+    let commit = raft.log.commit();
+    if commit >= leader.term_start {
+        let held = quorum::reached(&raft.config.conf, |voter| {
+            let matched = leader
+                .progress
+                .get(&voter)
+                .map_or(LogIndex(0), |peer| peer.match_index);
+            if voter == id {
+                raft.log.durable()
+            } else {
+                matched
+            }
+        });
+        assert!(
+            commit <= held,
+            "{commit} is committed, but a quorum holds only {held}"
+        );
+    }
+}

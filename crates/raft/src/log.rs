@@ -1,0 +1,579 @@
+//! The log as the algorithm sees it: the term of every entry, the recent entries themselves, and
+//! how far it is durable, committed and applied.
+//!
+//! The log proper is on disk. In memory are
+//!
+//! - the *term runs*: the first index of each stretch of entries of one term. A log of a billion
+//!   entries has as many runs as it has seen leaders, so the term of any entry is a binary search
+//!   away and no consistency check ever waits for the disk;
+//! - a *cache* of the newest entries, contiguous up to the last. An entry that is not durable is
+//!   always in it, as it exists nowhere else. Durable ones are dropped from the front to keep the
+//!   cache within its bound, and read back when a lagging follower, or application after a
+//!   restart, needs them.
+//!
+//! Runs and cache change in the same calls, so that the cache cannot keep an entry the log has
+//! dropped (the divergence of cockroach issues 36383 and 63302).
+
+use std::collections::VecDeque;
+
+use crate::config::{ConfigError, Recovered};
+use crate::types::{Entry, EntryId, LogIndex, Term};
+
+/// A stretch of entries of one term: up to the next run, or the end of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct TermRun {
+    first: LogIndex,
+    term: Term,
+}
+
+/// See the module.
+///
+/// Invariant: `base <= applied <= applying <= commit <= last`, and `durable <= handed_out <= last`.
+/// A commit index may be ahead of `durable`: a leader may commit what a majority of others holds.
+#[derive(Debug)]
+pub(crate) struct Log {
+    /// The entry up to which a snapshot replaces the log.
+    base: EntryId,
+    /// Invariant: indexes and terms rise; the first begins right behind `base`.
+    runs: Vec<TermRun>,
+    /// The last entry, or `base`.
+    last: EntryId,
+    /// The time of the last entry.
+    last_time_ms: u64,
+    /// The newest entries. Invariant: contiguous, and ends at `last` unless it is empty.
+    cache: VecDeque<Entry>,
+    /// The sum of the sizes in `cache`.
+    cache_bytes: usize,
+    /// The bound of `cache_bytes`, as far as the cached entries are durable.
+    cache_bytes_max: usize,
+    /// The last entry handed to the disk, durable or not.
+    handed_out: LogIndex,
+    /// The last entry that is durable here.
+    durable: LogIndex,
+    /// The disk holds, or has been handed, entries from here on that the log has dropped.
+    truncate_from: Option<LogIndex>,
+    /// The last entry known to be committed.
+    commit: LogIndex,
+    /// The last entry handed out for application.
+    applying: LogIndex,
+    /// The last entry that was applied.
+    applied: LogIndex,
+}
+
+impl Log {
+    pub(crate) fn new(recovered: &Recovered, cache_bytes_max: usize) -> Result<Log, ConfigError> {
+        let Recovered {
+            hard_state,
+            base,
+            term_runs,
+            last,
+            last_time_ms,
+            applied,
+        } = recovered;
+        let bad_runs = ConfigError::TermRuns {
+            base: *base,
+            last: *last,
+        };
+        let mut previous = *base;
+        let mut runs = Vec::with_capacity(term_runs.len());
+        for (position, &(first, term)) in term_runs.iter().enumerate() {
+            let in_order = if position == 0 {
+                first == base.index.next() && term >= base.term && term > Term(0)
+            } else {
+                first > previous.index && term > previous.term
+            };
+            if !in_order || first > last.index {
+                return Err(bad_runs);
+            }
+            previous = EntryId { term, index: first };
+            runs.push(TermRun { first, term });
+        }
+        let last_term_fits = last.term == previous.term;
+        if !last_term_fits || (runs.is_empty() && last != base) {
+            return Err(bad_runs);
+        }
+        let commit = hard_state.commit.max(base.index);
+        if *applied < base.index || *applied > commit || commit > last.index {
+            return Err(ConfigError::Positions {
+                base: base.index,
+                applied: *applied,
+                commit,
+                last: last.index,
+            });
+        }
+        Ok(Log {
+            base: *base,
+            runs,
+            last: *last,
+            last_time_ms: *last_time_ms,
+            cache: VecDeque::new(),
+            cache_bytes: 0,
+            cache_bytes_max,
+            handed_out: last.index,
+            durable: last.index,
+            truncate_from: None,
+            commit,
+            applying: *applied,
+            applied: *applied,
+        })
+    }
+
+    /// Adds an entry at the end.
+    pub(crate) fn append(&mut self, entry: Entry) {
+        assert!(
+            entry.id.index == self.last.index.next() && entry.id.term >= self.last.term,
+            "entry {} cannot follow {}",
+            entry.id,
+            self.last
+        );
+        if self.runs.is_empty() || entry.id.term > self.last.term {
+            self.runs.push(TermRun {
+                first: entry.id.index,
+                term: entry.id.term,
+            });
+        }
+        self.last = entry.id;
+        self.last_time_ms = entry.time_ms;
+        self.cache_bytes += entry.size_bytes();
+        self.cache.push_back(entry);
+        self.evict();
+    }
+
+    /// Drops `index` and everything behind it.
+    pub(crate) fn truncate_from(&mut self, index: LogIndex) {
+        assert!(
+            index > self.commit && index <= self.last.index,
+            "cannot truncate from {index}: commit {}, last {}",
+            self.commit,
+            self.last
+        );
+        while self
+            .cache
+            .back()
+            .is_some_and(|entry| entry.id.index >= index)
+        {
+            if let Some(entry) = self.cache.pop_back() {
+                self.cache_bytes -= entry.size_bytes();
+            }
+        }
+        let kept = index.previous();
+        let term = self
+            .term(kept)
+            .expect("the entry before a truncation is in the log");
+        self.runs
+            .truncate(self.runs.partition_point(|run| run.first < index));
+        self.last = EntryId { term, index: kept };
+        if index <= self.handed_out {
+            let earlier = self.truncate_from.unwrap_or(index);
+            self.truncate_from = Some(earlier.min(index));
+            self.handed_out = kept;
+        }
+        self.durable = self.durable.min(kept);
+    }
+
+    /// The log is known to be committed up to here. Never goes back.
+    pub(crate) fn commit_to(&mut self, index: LogIndex) {
+        assert!(
+            index <= self.last.index,
+            "commit {index} is behind the last entry {}",
+            self.last
+        );
+        self.commit = self.commit.max(index);
+    }
+
+    /// The log is durable up to here.
+    pub(crate) fn durable_to(&mut self, index: LogIndex) {
+        assert!(
+            index <= self.handed_out,
+            "durable {index} was never handed out, only {}",
+            self.handed_out
+        );
+        self.durable = self.durable.max(index);
+        self.evict();
+    }
+
+    /// The state machine has applied everything up to here.
+    pub(crate) fn applied_to(&mut self, index: LogIndex) {
+        assert!(
+            index <= self.applying,
+            "applied {index} was never handed out, only {}",
+            self.applying
+        );
+        self.applied = self.applied.max(index);
+    }
+
+    /// Where to cut the disk's log and what to add to it, to make it equal to this one.
+    pub(crate) fn take_unwritten(&mut self) -> (Option<LogIndex>, Vec<Entry>) {
+        let entries = if self.handed_out < self.last.index {
+            self.cached(self.handed_out.next(), self.last.index, usize::MAX)
+                .expect("entries that are not durable are cached")
+        } else {
+            Vec::new()
+        };
+        self.handed_out = self.last.index;
+        (self.truncate_from.take(), entries)
+    }
+
+    /// Whether the disk lacks something of this log.
+    pub(crate) fn has_unwritten(&self) -> bool {
+        self.truncate_from.is_some() || self.handed_out < self.last.index
+    }
+
+    /// The next committed entries to apply, if they are cached.
+    pub(crate) fn take_committed(&mut self, bytes_max: usize) -> Option<Vec<Entry>> {
+        let entries = self.cached(self.applying.next(), self.commit, bytes_max)?;
+        self.applying_to(entries.last()?.id.index);
+        Some(entries)
+    }
+
+    /// Committed entries up to here have been handed out for application.
+    pub(crate) fn applying_to(&mut self, index: LogIndex) {
+        assert!(
+            index <= self.commit,
+            "{index} is handed out to be applied, but only {} is committed",
+            self.commit
+        );
+        self.applying = self.applying.max(index);
+    }
+
+    /// Entries from the cache, from `first` up to `last` or `bytes_max` (but at least one).
+    /// `None` if `first` is not cached.
+    pub(crate) fn cached(
+        &self,
+        first: LogIndex,
+        last: LogIndex,
+        bytes_max: usize,
+    ) -> Option<Vec<Entry>> {
+        let offset = usize::try_from(first.0.checked_sub(self.cache_first()?.0)?).ok()?;
+        let wanted = usize::try_from(last.0.checked_sub(first.0)?)
+            .ok()?
+            .saturating_add(1);
+        let entries = self.cache.range(offset.min(self.cache.len())..);
+        let mut bytes = 0_usize;
+        let count = entries
+            .clone()
+            .take(wanted)
+            .take_while(|entry| {
+                let is_first = bytes == 0;
+                bytes = bytes.saturating_add(entry.size_bytes());
+                is_first || bytes <= bytes_max
+            })
+            .count();
+        if count == 0 {
+            return None;
+        }
+        Some(entries.take(count).cloned().collect())
+    }
+
+    /// The first cached entry.
+    pub(crate) fn cache_first(&self) -> Option<LogIndex> {
+        self.cache.front().map(|entry| entry.id.index)
+    }
+
+    /// Drops durable entries from the front until the cache is within its bound.
+    fn evict(&mut self) {
+        while self.cache_bytes > self.cache_bytes_max
+            && self
+                .cache
+                .front()
+                .is_some_and(|entry| entry.id.index <= self.durable)
+        {
+            if let Some(entry) = self.cache.pop_front() {
+                self.cache_bytes -= entry.size_bytes();
+            }
+        }
+    }
+
+    /// The term of the entry at `index`; `None` outside `base..=last`.
+    pub(crate) fn term(&self, index: LogIndex) -> Option<Term> {
+        if index == self.last.index {
+            return Some(self.last.term);
+        }
+        if index <= self.base.index || index > self.last.index {
+            return (index == self.base.index).then_some(self.base.term);
+        }
+        let runs = self.runs.partition_point(|run| run.first <= index);
+        self.runs.get(runs.checked_sub(1)?).map(|run| run.term)
+    }
+
+    /// The id of the entry at `index`; `None` outside `base..=last`.
+    pub(crate) fn id(&self, index: LogIndex) -> Option<EntryId> {
+        Some(EntryId {
+            term: self.term(index)?,
+            index,
+        })
+    }
+
+    /// Whether the log holds this very entry.
+    pub(crate) fn contains(&self, id: EntryId) -> bool {
+        self.term(id.index) == Some(id.term)
+    }
+
+    /// The last entry at or below `index` whose term is at most `term`: all that can be equal in
+    /// the log of someone who has `term` at `index`, because terms never fall along a log.
+    pub(crate) fn last_at_most(&self, index: LogIndex, term: Term) -> EntryId {
+        let runs = self.runs.partition_point(|run| run.term <= term);
+        if runs == 0 {
+            return self.base;
+        }
+        let end = self
+            .runs
+            .get(runs)
+            .map_or(self.last.index, |run| run.first.previous());
+        self.id(end.min(index).max(self.base.index))
+            .unwrap_or(self.base)
+    }
+
+    pub(crate) fn base(&self) -> EntryId {
+        self.base
+    }
+
+    pub(crate) fn last(&self) -> EntryId {
+        self.last
+    }
+
+    pub(crate) fn last_time_ms(&self) -> u64 {
+        self.last_time_ms
+    }
+
+    pub(crate) fn durable(&self) -> LogIndex {
+        self.durable
+    }
+
+    pub(crate) fn commit(&self) -> LogIndex {
+        self.commit
+    }
+
+    pub(crate) fn applying(&self) -> LogIndex {
+        self.applying
+    }
+
+    pub(crate) fn applied(&self) -> LogIndex {
+        self.applied
+    }
+
+    pub(crate) fn cache_bytes(&self) -> usize {
+        self.cache_bytes
+    }
+
+    /// Asserts what must always hold, at a cost that does not depend on the length of the log.
+    pub(crate) fn check(&self) {
+        let Log {
+            base,
+            last,
+            handed_out,
+            durable,
+            commit,
+            applying,
+            applied,
+            ..
+        } = self;
+        assert!(
+            base.index <= *applied
+                && applied <= applying
+                && applying <= commit
+                && *commit <= last.index,
+            "positions are out of order: base {base}, applied {applied}, applying {applying}, \
+             commit {commit}, last {last}"
+        );
+        assert!(
+            durable <= handed_out && *handed_out <= last.index,
+            "positions are out of order: durable {durable}, handed out {handed_out}, last {last}"
+        );
+        let run_term = self.runs.last().map_or(base.term, |run| run.term);
+        assert_eq!(
+            run_term, last.term,
+            "the last run is not that of the last entry"
+        );
+        if let Some(newest) = self.cache.back() {
+            assert_eq!(
+                newest.id, *last,
+                "the cache does not end at the end of the log"
+            );
+        }
+        let cached = last.index.0 - self.cache.len() as u64;
+        assert!(
+            cached <= durable.0,
+            "an entry that is not durable has left the cache"
+        );
+        let front_is_durable = self
+            .cache
+            .front()
+            .is_some_and(|entry| entry.id.index <= self.durable);
+        assert!(
+            self.cache_bytes <= self.cache_bytes_max || !front_is_durable,
+            "the cache holds {} bytes, {} are allowed",
+            self.cache_bytes,
+            self.cache_bytes_max
+        );
+    }
+
+    /// Asserts the rest, by walking over runs and cache.
+    pub(crate) fn check_thoroughly(&self) {
+        self.check();
+        for pair in self.runs.windows(2) {
+            let rises = pair[0].first < pair[1].first && pair[0].term < pair[1].term;
+            assert!(rises, "term runs are out of order: {pair:?}");
+        }
+        let mut bytes = 0;
+        for (offset, entry) in (1..).zip(self.cache.iter().rev()) {
+            assert_eq!(
+                entry.id.index.0 + offset,
+                self.last.index.0 + 1,
+                "a gap in the cache"
+            );
+            assert!(
+                self.contains(entry.id),
+                "cached {} is not in the log",
+                entry.id
+            );
+            bytes += entry.size_bytes();
+        }
+        assert_eq!(bytes, self.cache_bytes, "the cache is miscounted");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::types::EntryKind;
+
+    fn entry(term: u64, index: u64) -> Entry {
+        Entry {
+            id: EntryId::new(term, index),
+            kind: EntryKind::Batch,
+            time_ms: index,
+            payload: Bytes::from_static(b"0123456789"),
+        }
+    }
+
+    fn log(terms: &[u64]) -> Log {
+        let mut log = Log::new(&Recovered::default(), usize::MAX).expect("an empty log");
+        for (index, &term) in (1..).zip(terms) {
+            log.append(entry(term, index));
+        }
+        log.check_thoroughly();
+        log
+    }
+
+    #[test]
+    fn terms_are_those_of_a_plain_list() {
+        let terms = [1, 1, 1, 4, 4, 5, 5, 6, 6, 6];
+        let log = log(&terms);
+        assert_eq!(log.term(LogIndex(0)), Some(Term(0)));
+        for (index, &term) in (1..).zip(&terms) {
+            assert_eq!(log.term(LogIndex(index)), Some(Term(term)), "index {index}");
+        }
+        assert_eq!(log.term(LogIndex(11)), None);
+    }
+
+    #[test]
+    fn last_at_most_is_that_of_a_plain_list() {
+        let terms = [1, 1, 1, 4, 4, 5, 5, 6, 6, 6];
+        let log = log(&terms);
+        for index in 0..13 {
+            for term in 0..8 {
+                let expected = (1..=index.min(10)).rev().find(|&at| terms[at - 1] <= term);
+                let found = log.last_at_most(LogIndex(index as u64), Term(term));
+                assert_eq!(
+                    found.index.0,
+                    expected.unwrap_or(0) as u64,
+                    "{index} {term}"
+                );
+                assert!(log.contains(found));
+            }
+        }
+    }
+
+    #[test]
+    fn truncation_is_handed_out_before_what_replaces_it() {
+        let mut log = log(&[1, 1, 2]);
+        assert_eq!(
+            log.take_unwritten(),
+            (None, vec![entry(1, 1), entry(1, 2), entry(2, 3)])
+        );
+        log.durable_to(LogIndex(3));
+        log.truncate_from(LogIndex(2));
+        assert_eq!(
+            (log.last(), log.durable()),
+            (EntryId::new(1, 1), LogIndex(1))
+        );
+        log.append(entry(3, 2));
+        log.check_thoroughly();
+        assert_eq!(log.take_unwritten(), (Some(LogIndex(2)), vec![entry(3, 2)]));
+        assert_eq!(log.take_unwritten(), (None, vec![]));
+    }
+
+    #[test]
+    fn entries_the_disk_never_saw_are_dropped_without_a_trace() {
+        let mut log = log(&[1, 1]);
+        log.truncate_from(LogIndex(2));
+        log.append(entry(2, 2));
+        assert_eq!(log.take_unwritten(), (None, vec![entry(1, 1), entry(2, 2)]));
+    }
+
+    #[test]
+    #[should_panic(expected = "cannot truncate from 1")]
+    fn committed_entries_are_never_truncated() {
+        let mut log = log(&[1, 1]);
+        log.commit_to(LogIndex(1));
+        log.truncate_from(LogIndex(1));
+    }
+
+    #[test]
+    fn cache_is_bounded_by_bytes_and_never_drops_what_is_not_durable() {
+        let size = entry(1, 1).size_bytes();
+        let mut log = Log::new(&Recovered::default(), 2 * size).expect("an empty log");
+        for index in 1..=5 {
+            log.append(entry(1, index));
+        }
+        assert_eq!(log.cache_first(), Some(LogIndex(1)), "nothing is durable");
+        log.take_unwritten();
+        log.durable_to(LogIndex(2));
+        assert_eq!(log.cache_first(), Some(LogIndex(3)));
+        log.durable_to(LogIndex(5));
+        assert_eq!(log.cache_first(), Some(LogIndex(4)));
+        assert_eq!(log.cached(LogIndex(3), LogIndex(5), usize::MAX), None);
+        assert_eq!(
+            log.cached(LogIndex(4), LogIndex(5), 0)
+                .map(|entries| entries.len()),
+            Some(1),
+            "the first entry always fits"
+        );
+        log.check_thoroughly();
+    }
+
+    #[test]
+    fn recovered_positions_must_make_sense() {
+        let good = Recovered {
+            term_runs: vec![(LogIndex(1), Term(1)), (LogIndex(4), Term(3))],
+            last: EntryId::new(3, 6),
+            ..Recovered::default()
+        };
+        assert!(Log::new(&good, 0).is_ok());
+        let runs = |runs: &[(u64, u64)]| Recovered {
+            term_runs: runs
+                .iter()
+                .map(|&(index, term)| (LogIndex(index), Term(term)))
+                .collect(),
+            ..good.clone()
+        };
+        for bad in [
+            &[][..],
+            &[(2, 3)],
+            &[(1, 3), (4, 3)],
+            &[(1, 1)],
+            &[(1, 1), (7, 3)],
+        ] {
+            assert!(Log::new(&runs(bad), 0).is_err(), "{bad:?}");
+        }
+        let mut lost = good.clone();
+        lost.hard_state.commit = LogIndex(7);
+        assert!(matches!(
+            Log::new(&lost, 0),
+            Err(ConfigError::Positions { .. })
+        ));
+    }
+}

@@ -1,0 +1,325 @@
+//! What the leader knows of one follower, and how much it may send to it.
+//!
+//! ```text
+//!              accepted
+//!    Probe ----------------> Replicate
+//!      ^                         |
+//!      +--- rejected, reset -----+
+//! ```
+//!
+//! In `Probe` the leader does not know where the follower's log agrees with its own: it sends one
+//! append and waits for the answer. In `Replicate` it does, and streams: `next_index` runs ahead
+//! of `match_index` by what is in flight. (A third state, for followers that need a snapshot, comes
+//! with snapshots.)
+
+use std::collections::VecDeque;
+
+use crate::types::{LogIndex, ReadRequestId, Round};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    /// The follower holds the leader's log up to here, durably. Never falls within a term.
+    pub(crate) match_index: LogIndex,
+    /// The next entry to send. Invariant: above `match_index`, at most one behind the last entry.
+    pub(crate) next_index: LogIndex,
+    pub(crate) state: ProgressState,
+    /// The highest commit index the follower can have taken from what was sent to it.
+    pub(crate) commit_sent: LogIndex,
+    /// Ticks since the follower was last heard from in this term.
+    pub(crate) quiet_ticks: u32,
+    /// The latest round the follower has answered.
+    pub(crate) round: Round,
+    /// Entries for the follower are being read back from the disk.
+    pub(crate) reading: Option<ReadRequestId>,
+    /// The last attempt to read entries back failed: not again before the next heartbeat.
+    pub(crate) read_failed: bool,
+    /// What the next answer to a heartbeat is to set in motion. At most one thing per heartbeat
+    /// interval, however many heartbeats read rounds cause in between.
+    pub(crate) on_heartbeat_response: OnHeartbeatResponse,
+    /// An append without entries is due, beyond the window if need be: its answer repairs whatever
+    /// was lost.
+    pub(crate) check_due: bool,
+    /// `match_index` when the last heartbeat was sent.
+    match_at_heartbeat: LogIndex,
+}
+
+/// How entries are sent to a follower.
+#[derive(Debug)]
+pub(crate) enum ProgressState {
+    /// One append at a time, until one is accepted.
+    Probe {
+        /// The append is under way.
+        waiting: bool,
+    },
+    /// As many as the window allows.
+    Replicate(Inflight),
+}
+
+/// What an answer to a heartbeat, which proves the follower alive, says about the silence before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnHeartbeatResponse {
+    /// Nothing is overdue.
+    Nothing,
+    /// The probe, or its answer, may be lost: send it again.
+    Probe,
+    /// Nothing that was in flight has been acknowledged for a whole heartbeat interval: appends or
+    /// their answers may be lost, which would keep the window full for ever (etcd raft PR 31,
+    /// hashicorp raft issue 612).
+    Check,
+}
+
+/// Appends that were sent and not acknowledged.
+#[derive(Debug, Default)]
+pub(crate) struct Inflight {
+    /// The last index and the size of each, oldest first.
+    appends: VecDeque<(LogIndex, usize)>,
+    bytes: usize,
+}
+
+impl Inflight {
+    fn add(&mut self, last: LogIndex, bytes: usize) {
+        self.appends.push_back((last, bytes));
+        self.bytes += bytes;
+    }
+
+    /// Everything up to `index` has arrived.
+    fn free_to(&mut self, index: LogIndex) {
+        while let Some(&(last, bytes)) = self.appends.front()
+            && last <= index
+        {
+            self.appends.pop_front();
+            self.bytes -= bytes;
+        }
+    }
+
+    pub(crate) fn messages(&self) -> usize {
+        self.appends.len()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether nothing more may be sent.
+    pub(crate) fn is_full(&self, messages_max: usize, bytes_max: usize) -> bool {
+        self.appends.len() >= messages_max || (self.bytes >= bytes_max && !self.appends.is_empty())
+    }
+}
+
+impl Progress {
+    /// A new leader knows nothing: it probes, optimistically, from the end of its log.
+    pub(crate) fn new(next_index: LogIndex) -> Progress {
+        Progress {
+            match_index: LogIndex(0),
+            next_index,
+            state: ProgressState::Probe { waiting: false },
+            commit_sent: LogIndex(0),
+            quiet_ticks: 0,
+            round: Round(0),
+            reading: None,
+            read_failed: false,
+            on_heartbeat_response: OnHeartbeatResponse::Nothing,
+            check_due: false,
+            match_at_heartbeat: LogIndex(0),
+        }
+    }
+
+    /// Appends up to `last` (which is the index before them if they are empty) are being sent.
+    pub(crate) fn sent(&mut self, last: LogIndex, bytes: usize, commit: LogIndex) {
+        self.check_due = false;
+        self.commit_sent = self.commit_sent.max(commit.min(last));
+        match &mut self.state {
+            ProgressState::Probe { waiting } => *waiting = true,
+            ProgressState::Replicate(inflight) if last >= self.next_index => {
+                inflight.add(last, bytes);
+                self.next_index = last.next();
+            }
+            ProgressState::Replicate(_) => {}
+        }
+    }
+
+    /// The follower holds everything up to `index`. Returns whether that is news.
+    pub(crate) fn accepted(&mut self, index: LogIndex) -> bool {
+        if index < self.match_index {
+            return false;
+        }
+        let is_news = index > self.match_index;
+        self.match_index = index;
+        self.next_index = self.next_index.max(index.next());
+        match &mut self.state {
+            ProgressState::Probe { .. } => {
+                self.next_index = index.next();
+                self.state = ProgressState::Replicate(Inflight::default());
+            }
+            ProgressState::Replicate(inflight) => inflight.free_to(index),
+        }
+        is_news
+    }
+
+    /// Whether a rejection of an append after `prev` concerns what was sent last, rather than
+    /// something long since overtaken. One who rejects what it has acknowledged has lost its disk:
+    /// no probe will make that good, so it is not heeded.
+    pub(crate) fn is_current_rejection(&self, prev: LogIndex) -> bool {
+        prev > self.match_index
+            && match self.state {
+                ProgressState::Probe { .. } => prev == self.next_index.previous(),
+                ProgressState::Replicate(_) => prev < self.next_index,
+            }
+    }
+
+    /// The logs may meet at `meeting`, or below: probe there, at once.
+    pub(crate) fn probe_from(&mut self, meeting: LogIndex) {
+        self.next_index = meeting.max(self.match_index).next();
+        self.state = ProgressState::Probe { waiting: false };
+        self.check_due = false;
+        self.reading = None;
+    }
+
+    /// A heartbeat is being sent, as one is at regular intervals.
+    pub(crate) fn heartbeat(&mut self) {
+        self.read_failed = false;
+        self.on_heartbeat_response = match self.state {
+            ProgressState::Probe { .. } => OnHeartbeatResponse::Probe,
+            ProgressState::Replicate(_) => {
+                let in_flight = self.match_index.next() < self.next_index;
+                if in_flight && self.match_index == self.match_at_heartbeat {
+                    OnHeartbeatResponse::Check
+                } else {
+                    OnHeartbeatResponse::Nothing
+                }
+            }
+        };
+        self.match_at_heartbeat = self.match_index;
+    }
+
+    /// A heartbeat was answered.
+    pub(crate) fn heartbeat_answered(&mut self) {
+        let due = std::mem::replace(
+            &mut self.on_heartbeat_response,
+            OnHeartbeatResponse::Nothing,
+        );
+        match (due, &mut self.state) {
+            (OnHeartbeatResponse::Probe, ProgressState::Probe { waiting }) => *waiting = false,
+            (OnHeartbeatResponse::Check, ProgressState::Replicate(_)) => self.check_due = true,
+            _ => {}
+        }
+    }
+
+    pub(crate) fn is_replicating(&self) -> bool {
+        matches!(self.state, ProgressState::Replicate(_))
+    }
+
+    /// Asserts what must always hold.
+    pub(crate) fn check(&self, last: LogIndex) {
+        let Progress {
+            match_index,
+            next_index,
+            ..
+        } = self;
+        assert!(
+            match_index < next_index && *next_index <= last.next(),
+            "progress is out of order: match {match_index}, next {next_index}, last {last}"
+        );
+        if let ProgressState::Replicate(inflight) = &self.state {
+            let outside = inflight
+                .appends
+                .iter()
+                .find(|(last, _)| last <= match_index || last >= next_index);
+            assert!(
+                outside.is_none(),
+                "{outside:?} is in flight, but match is {match_index} and next {next_index}"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn replicating() -> Progress {
+        let mut progress = Progress::new(LogIndex(1));
+        progress.accepted(LogIndex(0));
+        assert!(progress.is_replicating());
+        progress
+    }
+
+    fn inflight(progress: &Progress) -> (usize, usize) {
+        match &progress.state {
+            ProgressState::Probe { .. } => (0, 0),
+            ProgressState::Replicate(inflight) => (inflight.messages(), inflight.bytes()),
+        }
+    }
+
+    #[test]
+    fn acknowledgement_frees_all_before_it() {
+        let mut progress = replicating();
+        for last in 1..=4 {
+            progress.sent(LogIndex(last), 10, LogIndex(0));
+        }
+        assert_eq!(inflight(&progress), (4, 40));
+        assert!(progress.accepted(LogIndex(3)));
+        assert_eq!(inflight(&progress), (1, 10));
+        assert!(
+            !progress.accepted(LogIndex(2)),
+            "an older one says nothing new"
+        );
+        assert_eq!(
+            (progress.match_index, progress.next_index),
+            (LogIndex(3), LogIndex(5))
+        );
+    }
+
+    #[test]
+    fn window_is_full_by_messages_or_bytes_but_lets_one_pass() {
+        let mut window = Inflight::default();
+        assert!(!window.is_full(2, 0), "one append is always allowed");
+        window.add(LogIndex(1), 10);
+        assert!(!window.is_full(2, 11));
+        assert!(window.is_full(2, 10));
+        window.add(LogIndex(2), 10);
+        assert!(window.is_full(2, 100));
+    }
+
+    #[test]
+    fn empty_appends_do_not_fill_the_window() {
+        let mut progress = replicating();
+        progress.sent(LogIndex(0), 0, LogIndex(0));
+        assert_eq!(inflight(&progress), (0, 0));
+    }
+
+    #[test]
+    fn rejections_of_what_is_overtaken_are_known_as_such() {
+        let mut progress = Progress::new(LogIndex(10));
+        assert!(progress.is_current_rejection(LogIndex(9)));
+        assert!(!progress.is_current_rejection(LogIndex(8)));
+        progress.probe_from(LogIndex(5));
+        assert!(progress.is_current_rejection(LogIndex(5)));
+        progress.accepted(LogIndex(5));
+        assert!(!progress.is_current_rejection(LogIndex(5)));
+    }
+
+    #[test]
+    fn silence_is_checked_only_if_something_is_in_flight_for_a_whole_interval() {
+        let mut progress = replicating();
+        progress.heartbeat();
+        progress.heartbeat_answered();
+        assert!(!progress.check_due, "nothing is in flight");
+        progress.sent(LogIndex(1), 10, LogIndex(0));
+        progress.heartbeat();
+        progress.heartbeat_answered();
+        assert!(progress.check_due);
+        progress.sent(LogIndex(0), 0, LogIndex(0));
+        progress.heartbeat_answered();
+        assert!(!progress.check_due, "once per interval");
+        progress.accepted(LogIndex(1));
+        progress.sent(LogIndex(2), 10, LogIndex(0));
+        progress.heartbeat();
+        progress.heartbeat_answered();
+        assert!(
+            !progress.check_due,
+            "there was an acknowledgement since the last heartbeat"
+        );
+    }
+}

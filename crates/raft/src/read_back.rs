@@ -1,0 +1,137 @@
+//! Entries that have left memory and are read back from the disk: to bring up a lagging follower,
+//! and to apply what was committed before a restart.
+//!
+//! Reading takes time, and the world may have moved on when the entries come: the leader may have
+//! been deposed, the log truncated. So a completion is believed only as far as it fits the log as
+//! it is then.
+
+use crate::log::Log;
+use crate::raft::Raft;
+use crate::ready::ReadEntries;
+use crate::types::{Entry, LogIndex, NodeId, ReadRequestId};
+
+/// What entries are read back for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To be applied here.
+    Apply,
+    /// To be sent to a follower.
+    Replicate(NodeId),
+}
+
+/// Requests under way.
+#[derive(Debug, Default)]
+pub(crate) struct ReadBack {
+    last_request: u64,
+    /// At most one to apply, and few per follower.
+    under_way: Vec<(ReadEntries, Purpose)>,
+    /// Requests to be handed out.
+    pub(crate) unsent: Vec<ReadEntries>,
+    /// Committed entries that have come back.
+    to_apply: Vec<Entry>,
+    /// The last attempt to read entries to apply failed: not again before the next tick.
+    apply_failed: bool,
+}
+
+impl ReadBack {
+    /// Asks for entries from `first` to at most `last`.
+    pub(crate) fn request(
+        &mut self,
+        purpose: Purpose,
+        first: LogIndex,
+        last: LogIndex,
+        bytes_max: usize,
+    ) -> ReadRequestId {
+        self.last_request += 1;
+        let request = ReadRequestId(self.last_request);
+        let read = ReadEntries {
+            request,
+            first,
+            last,
+            bytes_max,
+        };
+        self.under_way.push((read, purpose));
+        self.unsent.push(read);
+        request
+    }
+
+    /// Time goes on by one tick.
+    pub(crate) fn tick(&mut self) {
+        self.apply_failed = false;
+    }
+
+    fn take(&mut self, request: ReadRequestId) -> Option<(ReadEntries, Purpose)> {
+        let position = self
+            .under_way
+            .iter()
+            .position(|(read, _)| read.request == request)?;
+        Some(self.under_way.swap_remove(position))
+    }
+
+    fn reads_to_apply(&self) -> bool {
+        self.under_way
+            .iter()
+            .any(|(_, purpose)| *purpose == Purpose::Apply)
+    }
+}
+
+/// The entries as far as they are what was asked for and what the log has there now; `None` if
+/// that is nothing.
+fn believable(log: &Log, read: &ReadEntries, mut entries: Vec<Entry>) -> Option<Vec<Entry>> {
+    let fits = |(index, entry): (u64, &Entry)| {
+        entry.id.index.0 == index && entry.id.index <= read.last && log.contains(entry.id)
+    };
+    let count = (read.first.0..)
+        .zip(&entries)
+        .take_while(|&pair| fits(pair))
+        .count();
+    entries.truncate(count);
+    Some(entries).filter(|entries| !entries.is_empty())
+}
+
+impl Raft {
+    /// Entries have come back from the disk; an empty list if they could not be read, in which case
+    /// they are asked for again later.
+    pub fn entries_read(&mut self, request: ReadRequestId, entries: Vec<Entry>) {
+        let Some((read, purpose)) = self.read_back.take(request) else {
+            return;
+        };
+        let entries = believable(&self.log, &read, entries);
+        match (purpose, entries) {
+            (Purpose::Apply, Some(entries)) => {
+                let last = entries.last().map_or(read.first, |entry| entry.id.index);
+                self.log.applying_to(last);
+                self.read_back.to_apply = entries;
+            }
+            (Purpose::Apply, None) => self.read_back.apply_failed = true,
+            (Purpose::Replicate(node), entries) => {
+                if self.state.is_reading_for(node, request) {
+                    self.send_read_back(node, entries);
+                }
+            }
+        }
+        self.check();
+    }
+
+    /// Committed entries to hand out: from memory, or as they come back from the disk.
+    pub(crate) fn take_apply(&mut self) -> Vec<Entry> {
+        if !self.read_back.to_apply.is_empty() {
+            return std::mem::take(&mut self.read_back.to_apply);
+        }
+        if self.log.applying() == self.log.commit() || self.read_back.reads_to_apply() {
+            return Vec::new();
+        }
+        if let Some(entries) = self.log.take_committed(self.config.apply_bytes_max) {
+            return entries;
+        }
+        if !self.read_back.apply_failed {
+            let first = self.log.applying().next();
+            let commit = self.log.commit();
+            let before_cache = self.log.cache_first().map_or(commit, LogIndex::previous);
+            let last = commit.min(before_cache);
+            self.read_back
+                .request(Purpose::Apply, first, last, self.config.apply_bytes_max);
+        }
+        Vec::new()
+    }
+}
