@@ -98,6 +98,8 @@ pub enum FindKeys {
 pub struct KeySpec {
     /// What the command does with them.
     pub flags: KeyFlags,
+    /// What the flags do not say, for people.
+    pub notes: Option<&'static str>,
     /// How to find the first.
     pub begin: BeginSearch,
     /// How to find the others.

@@ -40,6 +40,7 @@ mod keyspace;
 mod store;
 mod value;
 
+pub mod command_docs;
 pub mod error_text;
 mod key_spec;
 mod table;

@@ -46,12 +46,19 @@ pub(super) const fn subcommand(
 pub(super) const fn keys(first: i32, last: i32, step: i32, flags: KeyFlags) -> KeySpec {
     KeySpec {
         flags,
+        notes: None,
         begin: BeginSearch::Index(first),
         find: FindKeys::Range {
             last_key: last,
             key_step: step,
         },
     }
+}
+
+/// The same keys with a note for people.
+pub(super) const fn noted(mut key_spec: KeySpec, notes: &'static str) -> KeySpec {
+    key_spec.notes = Some(notes);
+    key_spec
 }
 
 /// Keys that follow the word `keyword`, which is looked for from `start_from` on.
@@ -64,6 +71,7 @@ pub(super) const fn keys_after(
 ) -> KeySpec {
     KeySpec {
         flags,
+        notes: None,
         begin: BeginSearch::Keyword {
             keyword,
             start_from,

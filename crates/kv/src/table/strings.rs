@@ -3,7 +3,7 @@
 use crate::command::{CommandSpec, Group};
 use crate::commands::{counters, lcs, strings, strings_range};
 use crate::table::row::flag::{DENYOOM, FAST, READONLY, WRITE};
-use crate::table::row::{access, category, command, keys};
+use crate::table::row::{access, category, command, keys, noted};
 
 /// The rows of this family, numbers 100 to 199.
 pub(super) static ROWS: &[CommandSpec] = &[
@@ -18,7 +18,10 @@ pub(super) static ROWS: &[CommandSpec] = &[
         .in_group(Group::String, "1.0.0")
         .flags(&[WRITE, DENYOOM])
         .categories(&[category::STRING])
-        .keys(&[keys(1, 0, 1, access::SET)])
+        .keys(&[noted(
+            keys(1, 0, 1, access::SET),
+            "RW and ACCESS due to the optional `GET` argument",
+        )])
         .docs(
             "Sets a key to a string, whatever it held, under conditions and with an \
                  expiry if asked.",
@@ -88,7 +91,10 @@ pub(super) static ROWS: &[CommandSpec] = &[
         .in_group(Group::String, "6.2.0")
         .flags(&[WRITE, FAST])
         .categories(&[category::STRING])
-        .keys(&[keys(1, 0, 1, access::MODIFY)])
+        .keys(&[noted(
+            keys(1, 0, 1, access::MODIFY),
+            "RW and UPDATE because it changes the TTL",
+        )])
         .docs(
             "Replies the string at a key and changes its expiry.",
             "O(1)",
