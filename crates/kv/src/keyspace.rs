@@ -94,6 +94,9 @@ impl Keyspace {
 
     /// Takes all keys out. They are returned in pieces, for the caller to free when it likes.
     pub(crate) fn take_all(&mut self) -> Vec<DetachedSegment> {
+        if self.key_count == 0 {
+            return Vec::new();
+        }
         let emptied = std::mem::replace(self, Keyspace::new(self.placement.clone()));
         emptied.segments.into_iter().map(DetachedSegment).collect()
     }

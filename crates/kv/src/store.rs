@@ -263,10 +263,12 @@ impl Store {
             .sum()
     }
 
-    /// Removes all keys of a database.
-    pub(crate) fn flush(&mut self, database: u8) {
-        let taken = self.databases[usize::from(database)].take_all();
-        self.discarded.extend(taken);
+    /// Removes all keys of some databases. A small data set is freed at once.
+    pub(crate) fn flush(&mut self, databases: impl IntoIterator<Item = u8>) {
+        for number in databases {
+            let taken = self.databases[usize::from(number)].take_all();
+            self.discarded.extend(taken);
+        }
         self.free_discarded(FREE_PER_ENTRY_MAX);
     }
 

@@ -28,7 +28,7 @@ pub(crate) fn flushdb(context: &mut WriteContext<'_>, args: &[&[u8]], out: &mut 
         return out.error(errors::SYNTAX);
     }
     let database = context.database_number();
-    context.store_mut().flush(database);
+    context.store_mut().flush([database]);
     out.ok();
 }
 
@@ -37,9 +37,7 @@ pub(crate) fn flushall(context: &mut WriteContext<'_>, args: &[&[u8]], out: &mut
     if !is_flush_mode(&args[1..]) {
         return out.error(errors::SYNTAX);
     }
-    for database in 0..DATABASE_COUNT {
-        context.store_mut().flush(database);
-    }
+    context.store_mut().flush(0..DATABASE_COUNT);
     out.ok();
 }
 

@@ -73,10 +73,6 @@ impl Segment {
         self.positions.len()
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.len() >= SEGMENT_KEYS_MAX
-    }
-
     /// The rank of a key, or the rank at which it has to be inserted. `range` is the range of
     /// positions that this segment covers; it only makes the guess better.
     pub(super) fn find(
