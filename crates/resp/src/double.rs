@@ -7,10 +7,12 @@
 
 use std::fmt::Write;
 
+use crate::number::parse_i64;
+
 /// The significant digits of `%.17g`: enough that every double reads back as itself.
 const SIGNIFICANT_DIGITS: usize = 17;
 
-/// Integers up to here have at most seventeen digits and print as themselves.
+/// Integers up to here print as themselves, without the detour over their digits.
 const INTEGER_MAX: f64 = 1e15;
 
 /// A double as Redis 7.0 prints it: `%.17g`, `inf`, `-inf`, `nan`.
@@ -22,113 +24,117 @@ const INTEGER_MAX: f64 = 1e15;
 /// assert_eq!(resp::format_double(f64::NEG_INFINITY), "-inf");
 /// ```
 pub fn format_double(value: f64) -> String {
-    let mut text = Vec::with_capacity(24);
-    write_double(&mut text, value);
-    String::from_utf8_lossy(&text).into_owned()
+    String::from_utf8_lossy(DoubleText::new(value).as_bytes()).into_owned()
 }
 
 /// Appends a double as [`format_double`] gives it, without allocating for it.
 pub fn write_double(out: &mut Vec<u8>, value: f64) {
-    if value.is_nan() {
-        out.extend_from_slice(b"nan");
-    } else if value.is_infinite() {
-        out.extend_from_slice(if value > 0.0 { b"inf" } else { b"-inf" });
-    } else if value.fract() == 0.0 && value.abs() <= INTEGER_MAX {
-        if value.is_sign_negative() && value == 0.0 {
-            out.push(b'-');
-        }
-        out.extend_from_slice(itoa::Buffer::new().format(value as i64).as_bytes());
-    } else {
-        let mut scientific = Scientific::default();
-        // Writing to memory that is long enough cannot fail; a shorter text would show in the first test.
-        let _ = write!(scientific, "{:.*e}", SIGNIFICANT_DIGITS - 1, value);
-        lay_out(out, scientific.text());
-    }
+    out.extend_from_slice(DoubleText::new(value).as_bytes());
 }
 
-/// Turns `-d.dddddddddddddddde-x` into what `%g` prints for it.
-fn lay_out(out: &mut Vec<u8>, scientific: &[u8]) {
-    let scientific = match scientific {
-        [b'-', rest @ ..] => {
-            out.push(b'-');
-            rest
-        }
-        rest => rest,
-    };
-    let mut digits = [0u8; SIGNIFICANT_DIGITS];
-    let mut count = 0;
-    let mut position = 0;
-    while let Some(&byte) = scientific.get(position).filter(|byte| **byte != b'e') {
-        if byte != b'.' && count < SIGNIFICANT_DIGITS {
-            digits[count] = byte;
-            count += 1;
-        }
-        position += 1;
-    }
-    let exponent_text = scientific.get(position + 1..).unwrap_or_default();
-    let exponent = crate::number::parse_i64(exponent_text).unwrap_or_default();
-    while count > 1 && digits[count - 1] == b'0' {
-        count -= 1;
-    }
-    let digits = &digits[..count];
-
-    if !(-4..SIGNIFICANT_DIGITS as i64).contains(&exponent) {
-        write_with_point(out, digits, 1);
-        out.extend_from_slice(if exponent < 0 { b"e-" } else { b"e+" });
-        if exponent.unsigned_abs() < 10 {
-            out.push(b'0');
-        }
-        out.extend_from_slice(
-            itoa::Buffer::new()
-                .format(exponent.unsigned_abs())
-                .as_bytes(),
-        );
-    } else if exponent < 0 {
-        out.extend_from_slice(b"0.");
-        out.extend(std::iter::repeat_n(
-            b'0',
-            exponent.unsigned_abs() as usize - 1,
-        ));
-        out.extend_from_slice(digits);
-    } else {
-        write_with_point(out, digits, exponent as usize + 1);
-    }
-}
-
-/// Writes digits with a decimal point after the first `integral` of them, filling up with zeros before it.
-fn write_with_point(out: &mut Vec<u8>, digits: &[u8], integral: usize) {
-    if digits.len() <= integral {
-        out.extend_from_slice(digits);
-        out.extend(std::iter::repeat_n(b'0', integral - digits.len()));
-    } else {
-        out.extend_from_slice(&digits[..integral]);
-        out.push(b'.');
-        out.extend_from_slice(&digits[integral..]);
-    }
-}
-
-/// Room on the stack for the longest text of `{:.16e}`: sign, 17 digits, point, `e`, sign, 3 digits.
-#[derive(Default)]
-struct Scientific {
+/// A double as text, on the stack. The longest is `-1.7976931348623157e+308`, 24 bytes.
+#[derive(Debug, Default)]
+pub(crate) struct DoubleText {
     bytes: [u8; 32],
     length: usize,
 }
 
-impl Scientific {
-    fn text(&self) -> &[u8] {
+impl DoubleText {
+    pub(crate) fn new(value: f64) -> DoubleText {
+        let mut text = DoubleText::default();
+        if value.is_nan() {
+            text.push(b"nan");
+        } else if value.is_infinite() {
+            text.push(if value > 0.0 { b"inf" } else { b"-inf" });
+        } else if value.fract() == 0.0 && value.abs() <= INTEGER_MAX {
+            if value.is_sign_negative() && value == 0.0 {
+                text.push(b"-");
+            }
+            text.push(itoa::Buffer::new().format(value as i64).as_bytes());
+        } else {
+            let mut scientific = DoubleText::default();
+            // There is room for it, so it cannot fail; a text cut short would show in the first test.
+            let _ = write!(scientific, "{:.*e}", SIGNIFICANT_DIGITS - 1, value);
+            text.lay_out(scientific.as_bytes());
+        }
+        text
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
+    }
+
+    /// Turns `-d.dddddddddddddddde-x` into what `%g` prints for it.
+    fn lay_out(&mut self, scientific: &[u8]) {
+        let unsigned = scientific.strip_prefix(b"-").unwrap_or(scientific);
+        if unsigned.len() < scientific.len() {
+            self.push(b"-");
+        }
+        let mut halves = unsigned.split(|byte| *byte == b'e');
+        let mantissa = halves.next().unwrap_or_default();
+        let exponent = halves.next().and_then(parse_i64).unwrap_or_default();
+
+        let mut digits = [0u8; SIGNIFICANT_DIGITS];
+        let written = mantissa.iter().filter(|byte| byte.is_ascii_digit());
+        digits
+            .iter_mut()
+            .zip(written)
+            .for_each(|(place, digit)| *place = *digit);
+        // The first digit is not zero: zero itself is printed as an integer.
+        let count = digits
+            .iter()
+            .rposition(|digit| *digit != b'0')
+            .map_or(1, |last| last + 1);
+        let digits = &digits[..count];
+
+        if !(-4..SIGNIFICANT_DIGITS as i64).contains(&exponent) {
+            self.push_with_point(digits, 1);
+            self.push(if exponent < 0 { b"e-" } else { b"e+" });
+            if exponent.unsigned_abs() < 10 {
+                self.push(b"0");
+            }
+            self.push(
+                itoa::Buffer::new()
+                    .format(exponent.unsigned_abs())
+                    .as_bytes(),
+            );
+        } else if exponent < 0 {
+            self.push(b"0.");
+            (1..exponent.unsigned_abs()).for_each(|_| self.push(b"0"));
+            self.push(digits);
+        } else {
+            self.push_with_point(digits, exponent as usize + 1);
+        }
+    }
+
+    /// Adds digits with a decimal point after the first `integral` of them, filling up with zeros before it.
+    fn push_with_point(&mut self, digits: &[u8], integral: usize) {
+        if digits.len() <= integral {
+            self.push(digits);
+            (digits.len()..integral).for_each(|_| self.push(b"0"));
+        } else {
+            self.push(&digits[..integral]);
+            self.push(b".");
+            self.push(&digits[integral..]);
+        }
+    }
+
+    fn push(&mut self, text: &[u8]) {
+        let end = self.length + text.len();
+        if let Some(room) = self.bytes.get_mut(self.length..end) {
+            room.copy_from_slice(text);
+            self.length = end;
+        }
     }
 }
 
-impl Write for Scientific {
+impl Write for DoubleText {
     fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        let end = self.length + text.len();
-        let room = self
-            .bytes
-            .get_mut(self.length..end)
-            .ok_or(std::fmt::Error)?;
-        room.copy_from_slice(text.as_bytes());
-        self.length = end;
+        self.push(text.as_bytes());
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "double_tests.rs"]
+mod tests;

@@ -1,6 +1,6 @@
 //! Replies, as the server writes them, and requests, as a client does.
 
-use crate::double::write_double;
+use crate::double::DoubleText;
 use crate::error::ProtocolError;
 
 /// The protocol version of a connection: RESP2 until `HELLO 3` asks for more.
@@ -60,10 +60,15 @@ impl<'a> Encoder<'a> {
     /// A short text without line breaks: `+text`. A line break in it would end the reply; it becomes a space.
     #[inline]
     pub fn simple(&mut self, text: &str) {
+        self.simple_bytes(text.as_bytes());
+    }
+
+    #[inline]
+    pub(crate) fn simple_bytes(&mut self, text: &[u8]) {
         if let Some(out) = &mut self.out {
             out.reserve(text.len() + 3);
             out.push(b'+');
-            push_line(out, text.as_bytes());
+            push_line(out, text);
         }
     }
 
@@ -175,15 +180,12 @@ impl<'a> Encoder<'a> {
     /// A floating point number, in the text of [`format_double`](crate::format_double).
     pub fn double(&mut self, value: f64) {
         let Some(out) = &mut self.out else { return };
+        let text = DoubleText::new(value);
         match self.protocol {
-            Protocol::Resp2 => {
-                let mut text = Vec::with_capacity(24);
-                write_double(&mut text, value);
-                push_bulk(out, &text);
-            }
+            Protocol::Resp2 => push_bulk(out, text.as_bytes()),
             Protocol::Resp3 => {
                 out.push(b',');
-                write_double(out, value);
+                out.extend_from_slice(text.as_bytes());
                 out.extend_from_slice(b"\r\n");
             }
         }
@@ -216,16 +218,21 @@ impl<'a> Encoder<'a> {
     /// A text for people, with its format, `txt` or `mkd`. A format is three bytes: a longer one is cut, a
     /// shorter one padded with spaces, as Redis does.
     pub fn verbatim(&mut self, format: &str, text: &[u8]) {
+        let mut padded = *b"   ";
+        for (place, byte) in padded.iter_mut().zip(format.bytes()) {
+            *place = byte;
+        }
+        self.verbatim_bytes(padded, text);
+    }
+
+    pub(crate) fn verbatim_bytes(&mut self, format: [u8; 3], text: &[u8]) {
         let Some(out) = &mut self.out else { return };
         match self.protocol {
             Protocol::Resp2 => push_bulk(out, text),
             Protocol::Resp3 => {
-                let mut prefix = *b"   :";
-                for (place, byte) in prefix.iter_mut().take(3).zip(format.bytes()) {
-                    *place = byte;
-                }
                 push_head(out, b'=', text.len() as i64 + 4);
-                out.extend_from_slice(&prefix);
+                out.extend_from_slice(&format);
+                out.push(b':');
                 out.extend_from_slice(text);
                 out.extend_from_slice(b"\r\n");
             }

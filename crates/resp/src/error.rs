@@ -15,7 +15,10 @@ pub enum ProtocolError {
     /// More arguments than a client that has not authenticated may send.
     #[error("Protocol error: unauthenticated multibulk length")]
     UnauthenticatedMultibulkLength,
-    /// The count after `*` goes on for longer than any number.
+    /// The count after `*` goes on for longer than any number: more than twenty digits.
+    ///
+    /// Redis waits for 64 KiB of them, and calls a longer count that does end an invalid one instead. That
+    /// would make the answer depend on bytes that nobody needs to wait for.
     #[error("Protocol error: too big mbulk count string")]
     TooBigMultibulkCount,
     /// An argument begins with this byte instead of `$`.
@@ -27,10 +30,12 @@ pub enum ProtocolError {
     /// A longer argument than a client that has not authenticated may send.
     #[error("Protocol error: unauthenticated bulk length")]
     UnauthenticatedBulkLength,
-    /// The length after `$` goes on for longer than any number.
+    /// The length after `$` goes on for longer than any number, as in
+    /// [`TooBigMultibulkCount`](Self::TooBigMultibulkCount).
     #[error("Protocol error: too big bulk count string")]
     TooBigBulkCount,
-    /// An inline request without a line feed within the limit.
+    /// An inline request without a line feed within the limit. Redis takes a longer one if its end happens to
+    /// arrive together with what exceeds the limit; here the pieces do not matter.
     #[error("Protocol error: too big inline request")]
     TooBigInlineRequest,
     /// An inline request whose quotes do not close, or close in the middle of a word.

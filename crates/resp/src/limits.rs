@@ -33,7 +33,8 @@ impl Limits {
         authenticated: false,
     };
 
-    /// For everybody else: Redis's classic 1,048,576 arguments, and the default of `proto-max-bulk-len`.
+    /// For everybody else: 1,048,576 arguments, which was Redis's limit before 7.0 raised it to `INT_MAX`, and
+    /// the default of `proto-max-bulk-len`.
     pub const AUTHENTICATED: Limits = Limits {
         args_max: 1024 * 1024,
         bulk_bytes_max: 512 * 1024 * 1024,

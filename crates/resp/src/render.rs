@@ -33,10 +33,7 @@ impl Value {
             RenderMode::Terminal => render_terminal(self, out, 0),
             RenderMode::Raw => {
                 render_raw(self, out);
-                // An error ends its own line wherever it stands.
-                if self.as_error().is_none() {
-                    out.push(b'\n');
-                }
+                out.push(b'\n');
             }
         }
     }
@@ -110,7 +107,31 @@ fn render_pairs(
         // The key has ended its line; its value follows on the same one.
         out.pop();
         out.extend_from_slice(b" => ");
+        if is_multiline(value) {
+            out.push(b'\n');
+            pad(out, nested);
+        }
         render_terminal(value, out, nested);
+    }
+}
+
+/// Whether a value takes more than one line, so that as a map's value it begins on a line of its own.
+fn is_multiline(value: &Value) -> bool {
+    match value {
+        Value::Array(elements) | Value::Set(elements) | Value::Push(elements) => {
+            match elements.as_slice() {
+                [] => false,
+                [only] => is_multiline(only),
+                _ => true,
+            }
+        }
+        Value::Map(pairs) => match pairs.as_slice() {
+            [] => false,
+            [(_, only)] => is_multiline(only),
+            _ => true,
+        },
+        Value::Attributed { .. } => true,
+        _ => false,
     }
 }
 
@@ -147,6 +168,7 @@ fn render_raw(value: &Value, out: &mut Vec<u8>) {
         Value::Simple(text) | Value::Bulk(text) | Value::Verbatim { text, .. } => {
             out.extend_from_slice(text)
         }
+        // Redis-cli ends an error's line here, and again where every value's line ends.
         Value::Error(text) => {
             out.extend_from_slice(text);
             out.push(b'\n');

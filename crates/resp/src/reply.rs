@@ -380,3 +380,7 @@ fn is_decimal(line: &[u8]) -> bool {
         .unwrap_or(line);
     !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
 }
+
+#[cfg(test)]
+#[path = "reply_tests.rs"]
+mod tests;

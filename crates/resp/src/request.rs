@@ -15,6 +15,9 @@ use crate::number::parse_i64;
 /// The fewest bytes that an argument can take: `$0\r\n\r\n`.
 const ARGUMENT_BYTES_MIN: usize = 6;
 
+/// Beyond this Redis calls a count invalid before it asks who sent it (C's `INT_MAX`).
+const MULTIBULK_COUNT_MAX: usize = i32::MAX as usize;
+
 /// How many argument ranges a parser keeps room for between requests. A connection that once sent a huge
 /// request shall not hold its memory for ever.
 const ARGS_RETAINED_MAX: usize = 1024;
@@ -210,13 +213,11 @@ impl RequestParser {
             };
         };
         if count > limits.args_max {
-            return Err(
-                if limits.authenticated || count > Limits::AUTHENTICATED.args_max {
-                    ProtocolError::InvalidMultibulkLength
-                } else {
-                    ProtocolError::UnauthenticatedMultibulkLength
-                },
-            );
+            return Err(if limits.authenticated || count > MULTIBULK_COUNT_MAX {
+                ProtocolError::InvalidMultibulkLength
+            } else {
+                ProtocolError::UnauthenticatedMultibulkLength
+            });
         }
         Ok(Some(count))
     }
@@ -369,3 +370,7 @@ fn read_header_slowly(input: &[u8]) -> Header {
         None => Header::Invalid,
     }
 }
+
+#[cfg(test)]
+#[path = "request_tests.rs"]
+mod tests;

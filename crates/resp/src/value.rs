@@ -100,7 +100,7 @@ impl Value {
     pub fn encode(&self, out: &mut Vec<u8>, protocol: Protocol) {
         let mut encoder = Encoder::new(out, protocol);
         match self {
-            Value::Simple(text) => encoder.simple(&String::from_utf8_lossy(text)),
+            Value::Simple(text) => encoder.simple_bytes(text),
             Value::Error(text) => encoder.error(text),
             Value::Integer(number) => encoder.integer(*number),
             Value::Bulk(bytes) => encoder.bulk(bytes),
@@ -109,9 +109,7 @@ impl Value {
             Value::Double(number) => encoder.double(*number),
             Value::Boolean(truth) => encoder.boolean(*truth),
             Value::BigNumber(digits) => encoder.big_number(digits),
-            Value::Verbatim { format, text } => {
-                encoder.verbatim(&String::from_utf8_lossy(format), text)
-            }
+            Value::Verbatim { format, text } => encoder.verbatim_bytes(*format, text),
             Value::Array(elements) => {
                 encoder.array(elements.len());
                 elements
