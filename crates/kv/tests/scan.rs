@@ -14,7 +14,7 @@ fn churn(replica: &mut Replica, seed: u64, count: u64) {
         let number = seed.wrapping_mul(31).wrapping_add(number);
         let key = format!("churn:{}", number % 5_000);
         let tagged = format!("{{tag}}churn:{}", number % 3_000);
-        if seed % 2 == 0 {
+        if seed.is_multiple_of(2) {
             replica.run_in_entry(&[b"SET", key.as_bytes(), b"v"]);
             replica.run_in_entry(&[b"SET", tagged.as_bytes(), b"v"]);
         } else {

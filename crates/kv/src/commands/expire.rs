@@ -7,6 +7,10 @@ use crate::errors;
 use crate::keyspace::Entry;
 use crate::number::parse_integer;
 
+const INCOMPATIBLE_WITH_NX: &str =
+    "ERR NX and XX, GT or LT options at the same time are not compatible";
+const INCOMPATIBLE_ORDERS: &str = "ERR GT and LT options at the same time are not compatible";
+
 /// The unit of an expiry in an argument or a reply.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Unit {
@@ -150,7 +154,7 @@ struct Condition {
 }
 
 impl Condition {
-    fn parse(options: &[&[u8]]) -> Result<Self, String> {
+    fn parse(options: &[&[u8]]) -> Result<Self, Vec<u8>> {
         let mut condition = Condition::default();
         for option in options {
             match option.to_ascii_lowercase().as_slice() {
@@ -158,10 +162,7 @@ impl Condition {
                 b"xx" => condition.with_expiry = true,
                 b"gt" => condition.greater = true,
                 b"lt" => condition.less = true,
-                _ => {
-                    let option = String::from_utf8_lossy(option);
-                    return Err(format!("ERR Unsupported option {option}"));
-                }
+                _ => return Err([b"ERR Unsupported option ", *option].concat()),
             }
         }
         let Condition {
@@ -171,12 +172,10 @@ impl Condition {
             less,
         } = condition;
         if without_expiry && (with_expiry || greater || less) {
-            let text = "NX and XX, GT or LT options at the same time are not compatible";
-            return Err(format!("ERR {text}"));
+            return Err(INCOMPATIBLE_WITH_NX.into());
         }
         if greater && less {
-            let text = "GT and LT options at the same time are not compatible";
-            return Err(format!("ERR {text}"));
+            return Err(INCOMPATIBLE_ORDERS.into());
         }
         Ok(condition)
     }
