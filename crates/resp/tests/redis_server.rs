@@ -1,6 +1,8 @@
 //! The same bytes to a real Redis 7.0, where one is installed: protocol errors, words of inline requests and the
 //! text of doubles must be equal byte for byte. Without `redis-server` in the path these tests say so and pass.
 
+#![cfg(unix)]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
