@@ -1,0 +1,156 @@
+//! What must hold for the group as a whole, checked as things happen. The names are those of the
+//! paper's figure 3, and of the invariants of the Raft proof.
+
+use std::collections::BTreeMap;
+
+use raft::{AppendOutcome, Entry, EntryId, Envelope, LogIndex, Message, NodeId, ReadToken, Term};
+
+use super::{Durable, Node};
+
+#[derive(Debug)]
+pub(crate) struct Checker {
+    voters: usize,
+    leaders: BTreeMap<Term, NodeId>,
+    /// Who got a node's vote in a term, from the messages that left it.
+    votes: BTreeMap<(NodeId, Term), NodeId>,
+    /// The highest term a node has named in a message, across its restarts.
+    terms: BTreeMap<NodeId, Term>,
+    /// Every entry there ever was.
+    entries: BTreeMap<EntryId, Entry>,
+    /// What was committed, by its index less one.
+    pub(crate) committed: Vec<Entry>,
+    /// Reads under way, and what was acknowledged to anybody when they began.
+    reads: BTreeMap<(NodeId, ReadToken), LogIndex>,
+}
+
+impl Checker {
+    pub(crate) fn new(voters: usize) -> Checker {
+        Checker {
+            voters,
+            leaders: BTreeMap::new(),
+            votes: BTreeMap::new(),
+            terms: BTreeMap::new(),
+            entries: BTreeMap::new(),
+            committed: Vec::new(),
+            reads: BTreeMap::new(),
+        }
+    }
+
+    /// Election Safety: at most one leader in a term. Leader Completeness: it has all that was
+    /// committed.
+    pub(crate) fn leader_elected(&mut self, id: NodeId, term: Term, node: &Node) {
+        let leader = *self.leaders.entry(term).or_insert(id);
+        assert_eq!(leader, id, "two leaders in {term}");
+        for committed in &self.committed {
+            let index = usize::try_from(committed.id.index.0 - 1).expect("a short log");
+            let held = node.log.get(index).map(|entry| entry.id);
+            assert_eq!(
+                held,
+                Some(committed.id),
+                "leader {id} of {term} lacks what is committed"
+            );
+        }
+    }
+
+    /// Log Matching: an entry with an id is the same everywhere.
+    pub(crate) fn written(&mut self, entries: &[Entry]) {
+        for entry in entries {
+            let known = self
+                .entries
+                .entry(entry.id)
+                .or_insert_with(|| entry.clone());
+            assert_eq!(known, entry, "two entries with one id");
+        }
+    }
+
+    /// No message claims what is not durable; one vote a term; terms never fall.
+    pub(crate) fn sent(&mut self, envelope: &Envelope, durable: &Durable) {
+        let (from, term) = (envelope.from, envelope.message.term());
+        let is_about_next_term = match &envelope.message {
+            Message::RequestPreVote(_) => true,
+            Message::RequestPreVoteResponse(response) => response.granted,
+            _ => false,
+        };
+        if !is_about_next_term {
+            let state = durable.hard_state;
+            assert!(
+                term <= state.term,
+                "{envelope} leaves, but only {state:?} is durable"
+            );
+            let highest = self.terms.entry(from).or_insert(term);
+            *highest = term.max(*highest);
+        }
+        let vote = match &envelope.message {
+            Message::RequestVote(_) => Some(from),
+            Message::RequestVoteResponse(response) if response.granted => Some(envelope.to),
+            _ => None,
+        };
+        if let Some(vote) = vote {
+            let voted = *self.votes.entry((from, term)).or_insert(vote);
+            assert_eq!(voted, vote, "{from} votes twice in {term}");
+            // A write that was posted earlier may have left the term since; it is not undone.
+            let state = durable.hard_state;
+            let is_durable = state.term > term || state.vote == Some(vote);
+            assert!(
+                is_durable,
+                "{envelope} leaves, but only {state:?} is durable"
+            );
+        }
+        if let Message::AppendEntriesResponse(response) = &envelope.message
+            && let AppendOutcome::Accepted { match_index } = response.outcome
+        {
+            assert!(
+                match_index <= durable.last().index || durable.hard_state.term > term,
+                "{envelope} leaves, but the disk ends with {}",
+                durable.last()
+            );
+        }
+    }
+
+    /// State Machine Safety, in order and without gaps; and what is committed is on the disks of a
+    /// majority when it is first applied.
+    pub(crate) fn applied(
+        &mut self,
+        id: NodeId,
+        applied: &[Entry],
+        nodes: &BTreeMap<NodeId, Node>,
+    ) {
+        let mut next = nodes[&id].applied.len() as u64 + 1;
+        for entry in applied {
+            assert_eq!(entry.id.index.0, next, "{id} applies out of order");
+            next += 1;
+            let position = usize::try_from(entry.id.index.0 - 1).expect("a short log");
+            if let Some(committed) = self.committed.get(position) {
+                assert_eq!(committed, entry, "{id} applies something else");
+                continue;
+            }
+            let holders = nodes
+                .values()
+                .filter(|node| node.durable.contains(entry.id))
+                .count();
+            assert!(
+                holders > self.voters / 2,
+                "{id} applies {}, which only {holders} disks hold",
+                entry.id
+            );
+            self.committed.push(entry.clone());
+        }
+    }
+
+    pub(crate) fn read_begins(&mut self, id: NodeId, token: ReadToken) {
+        self.reads
+            .insert((id, token), LogIndex(self.committed.len() as u64));
+    }
+
+    /// Linearizability: a read sees all that was acknowledged before it began.
+    pub(crate) fn read_answered(&mut self, id: NodeId, token: ReadToken, index: LogIndex) {
+        let least = self
+            .reads
+            .remove(&(id, token))
+            .expect("a read that was asked for, once");
+        assert!(
+            index >= least,
+            "{id} serves {token:?} at {index}, {least} was acknowledged"
+        );
+    }
+}

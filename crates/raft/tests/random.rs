@@ -1,0 +1,324 @@
+//! Groups under random trouble: messages lost, doubled, reordered; nodes killed with the loss of
+//! all that was not durable; links cut; disks slow. The checker watches every step. Then the
+//! trouble ends, and the group must come to agree and to work again.
+//!
+//! Everything follows from a seed, printed on failure. `QUORATE_SEEDS=N` runs more of them.
+
+#[allow(dead_code, reason = "each test program uses a part of it")]
+mod common;
+
+use raft::{NodeId, Raft};
+
+use common::{Cluster, Disk};
+
+/// The test's own chance: xorshift64*, so that it owes nothing to the code under test.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % bound
+    }
+
+    fn one_in(&mut self, bound: u64) -> bool {
+        self.below(bound) == 0
+    }
+}
+
+/// A run: a group, its trouble, and what was asked of it.
+struct Run {
+    cluster: Cluster,
+    chance: Chance,
+    nodes: u64,
+    loss_one_in: u64,
+    double_one_in: u64,
+    next_token: u64,
+    next_payload: u64,
+}
+
+impl Run {
+    fn new(seed: u64) -> Run {
+        let mut chance = Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        chance.below(2);
+        let nodes = if chance.one_in(2) { 3 } else { 5 };
+        let tiny = chance.one_in(2);
+        let mut cluster = Cluster::new(nodes, |config| {
+            config.seed = seed * 100 + config.id.0;
+            config.heartbeat_ticks = 2;
+            if tiny {
+                config.append_bytes_max = 200;
+                config.inflight_messages_max = 3;
+                config.inflight_bytes_max = 500;
+                config.log_cache_bytes_max = 300;
+                config.uncommitted_bytes_max = 2000;
+                config.apply_bytes_max = 150;
+            }
+        });
+        cluster.tracing = false;
+        let loss_one_in = [3, 10, 50, 1_000_000][usize::try_from(chance.below(4)).unwrap_or(0)];
+        let double_one_in = 2 + chance.below(30);
+        Run {
+            cluster,
+            chance,
+            nodes,
+            loss_one_in,
+            double_one_in,
+            next_token: 0,
+            next_payload: 0,
+        }
+    }
+
+    fn any_node(&mut self) -> NodeId {
+        NodeId(1 + self.chance.below(self.nodes))
+    }
+
+    fn any_live_node(&mut self) -> Option<NodeId> {
+        let id = self.any_node();
+        self.cluster.node(id).is_up().then_some(id)
+    }
+
+    /// Delivers, loses or doubles one of the messages under way, most often an early one.
+    fn move_message(&mut self) {
+        let waiting = self.cluster.network.len() as u64;
+        if waiting == 0 {
+            return;
+        }
+        let reach = if self.chance.one_in(4) {
+            waiting
+        } else {
+            waiting.min(4)
+        };
+        let position = usize::try_from(self.chance.below(reach)).unwrap_or(0);
+        let Some(envelope) = self.cluster.network.remove(position) else {
+            return;
+        };
+        if self.chance.one_in(self.double_one_in) {
+            self.cluster.network.push_back(envelope.clone());
+        }
+        if !self.chance.one_in(self.loss_one_in) {
+            self.cluster.deliver(envelope);
+        }
+    }
+
+    fn finish_disk_work(&mut self) {
+        if let Some(id) = self.any_live_node() {
+            self.cluster.finish_write(id);
+            self.cluster.finish_reads(id);
+        }
+    }
+
+    /// What clients do.
+    fn work(&mut self) {
+        let Some(mut id) = self.any_live_node() else {
+            return;
+        };
+        if let Some(leader) = self.cluster.leader()
+            && self.chance.one_in(2)
+        {
+            id = leader;
+        }
+        if self.chance.one_in(3) {
+            self.next_token += 1;
+            self.cluster.read(id, self.next_token);
+        } else {
+            self.next_payload += 1;
+            let payload = format!("payload {}", self.next_payload);
+            self.cluster.propose(id, &payload);
+        }
+    }
+
+    /// What goes wrong.
+    fn trouble(&mut self) {
+        match self.chance.below(8) {
+            0 => {
+                if let Some(id) = self.any_live_node() {
+                    self.crash(id);
+                }
+            }
+            1 | 2 => {
+                let id = self.any_node();
+                if !self.cluster.node(id).is_up() {
+                    self.restart(id);
+                }
+            }
+            3 => {
+                let (from, to) = (self.any_node(), self.any_node());
+                self.cluster.cut.push((from, to));
+                if self.chance.one_in(2) {
+                    self.cluster.cut.push((to, from));
+                }
+            }
+            4 | 5 => self.cluster.cut.clear(),
+            6 => {
+                let id = self.any_node();
+                let slow = self.chance.one_in(2);
+                if let Some(node) = self.cluster.nodes.get_mut(&id) {
+                    node.disk = if slow { Disk::Slow } else { Disk::Fast };
+                    node.reads_back = node.disk;
+                }
+            }
+            _ => {
+                if let Some(leader) = self.cluster.leader() {
+                    self.cluster.transfer(leader, None);
+                }
+            }
+        }
+    }
+
+    fn crash(&mut self, id: NodeId) {
+        self.cluster.crash(id);
+        for peer in (1..=self.nodes).map(NodeId) {
+            if self.cluster.node(peer).is_up() && !self.chance.one_in(3) {
+                self.cluster.input(peer, "", |raft| raft.peer_reset(id));
+            }
+        }
+    }
+
+    fn restart(&mut self, id: NodeId) {
+        self.cluster.restart(id);
+        for peer in (1..=self.nodes).map(NodeId) {
+            if peer != id && self.cluster.node(peer).is_up() && !self.chance.one_in(3) {
+                self.cluster.input(peer, "", |raft| raft.peer_connected(id));
+                self.cluster.input(id, "", |raft| raft.peer_connected(peer));
+            }
+        }
+    }
+
+    fn safety_phase(&mut self, steps: u64) {
+        for _ in 0..steps {
+            match self.chance.below(100) {
+                0..55 => self.move_message(),
+                55..70 => self.finish_disk_work(),
+                70..84 => {
+                    let id = self.any_node();
+                    self.cluster.tick(id);
+                }
+                84..98 => self.work(),
+                98 => {
+                    if let Some(id) = self.any_live_node()
+                        && self.chance.one_in(4)
+                    {
+                        self.cluster.input(id, "", Raft::campaign);
+                    }
+                }
+                _ => self.trouble(),
+            }
+            // Links hold only so much.
+            let excess = self.cluster.network.len().saturating_sub(400);
+            self.cluster.network.drain(..excess);
+        }
+    }
+
+    /// All trouble ends. Within a few election timeouts there is one leader, everybody holds and
+    /// applies the same, and a read and a write go through on every node.
+    fn liveness_phase(&mut self) {
+        self.cluster.cut.clear();
+        let ids: Vec<NodeId> = self.cluster.nodes.keys().copied().collect();
+        for &id in &ids {
+            if let Some(node) = self.cluster.nodes.get_mut(&id) {
+                node.disk = Disk::Fast;
+                node.reads_back = Disk::Fast;
+            }
+            if !self.cluster.node(id).is_up() {
+                self.cluster.restart(id);
+            }
+        }
+        self.run_undisturbed(10 * 20);
+        let leader = self
+            .cluster
+            .leader()
+            .expect("a leader, once the trouble is over");
+        for &id in &ids {
+            assert_eq!(
+                self.cluster.raft(id).leader(),
+                Some(leader),
+                "{id} knows the leader"
+            );
+        }
+        self.cluster.reads.clear();
+        self.next_token += 1;
+        for &id in &ids {
+            self.cluster.read(id, self.next_token);
+        }
+        let proposed = self
+            .cluster
+            .propose(leader, "the last")
+            .expect("a leader that works");
+        self.run_undisturbed(10);
+        assert_eq!(self.cluster.reads.len(), ids.len(), "every node can read");
+        for &id in &ids {
+            let applied = self.cluster.node(id).applied.last().map(|entry| entry.id);
+            assert_eq!(applied, Some(proposed), "{id} has applied everything");
+        }
+    }
+
+    fn run_undisturbed(&mut self, ticks: u64) {
+        self.cluster.settle();
+        for _ in 0..ticks {
+            for id in (1..=self.nodes).map(NodeId) {
+                self.cluster.tick(id);
+                self.cluster.settle();
+            }
+        }
+    }
+}
+
+/// Names the seed if the run it is made for panics.
+struct Seed(u64);
+
+impl Drop for Seed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!(
+                "failed with seed {}; repeat it with QUORATE_SEED={}",
+                self.0, self.0
+            );
+        }
+    }
+}
+
+fn from_environment(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+#[test]
+fn trouble_breaks_nothing_and_passes() {
+    let seeds = match from_environment("QUORATE_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..from_environment("QUORATE_SEEDS").unwrap_or(60),
+    };
+    let (mut committed, mut served) = (0, 0);
+    for seed in seeds.clone() {
+        let guard = Seed(seed);
+        let mut run = Run::new(seed);
+        run.safety_phase(4000);
+        committed += run.cluster.checker.committed.len();
+        served += run.cluster.reads.len();
+        run.liveness_phase();
+        drop(guard);
+    }
+    let runs = usize::try_from(seeds.end - seeds.start).expect("a small number");
+    eprintln!("{committed} entries committed, {served} reads served in {runs} runs");
+    assert!(
+        runs == 1 || committed > 10 * runs,
+        "trouble leaves some room for work"
+    );
+    assert!(
+        runs == 1 || served > runs,
+        "trouble leaves some room for reads"
+    );
+}
+
+#[test]
+fn one_seed_makes_one_run() {
+    let traces = [(); 2].map(|()| {
+        let mut run = Run::new(7);
+        run.cluster.tracing = true;
+        run.safety_phase(2000);
+        run.cluster.trace
+    });
+    assert!(traces[0].len() > 1000);
+    assert!(traces[0] == traces[1], "two runs of one seed differ");
+}
