@@ -11,5 +11,6 @@ pub(crate) mod server_data;
 pub(crate) mod counters;
 pub(crate) mod lcs;
 mod set_options;
+pub(crate) mod slots;
 pub(crate) mod strings;
 pub(crate) mod strings_range;

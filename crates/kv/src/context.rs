@@ -107,6 +107,11 @@ impl<'a> ReadContext<'a> {
         self.store.database(self.database)
     }
 
+    /// All of the data set, for the commands that concern all databases.
+    pub(crate) fn store(&self) -> &'a Store {
+        self.store
+    }
+
     /// Another database.
     pub(crate) fn database_at(&self, number: u8) -> &'a Database {
         self.store.database(number)

@@ -145,4 +145,12 @@ mod tests {
         assert_eq!(range(b"", 0, -1), b"");
         assert_eq!(range(b"", 0, 0), b"");
     }
+
+    #[test]
+    fn the_limit_itself_is_allowed() {
+        assert!(!exceeds_limit(STRING_BYTES_MAX - 1, b"x"));
+        assert!(!exceeds_limit(STRING_BYTES_MAX, b""));
+        assert!(exceeds_limit(STRING_BYTES_MAX, b"x"));
+        assert!(exceeds_limit(u64::MAX, b"x"));
+    }
 }

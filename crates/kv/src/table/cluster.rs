@@ -1,6 +1,7 @@
 //! The cluster, in the words of Redis Cluster.
 
 use crate::command::{CommandSpec, Group};
+use crate::commands::slots;
 use crate::table::row::flag::{ADMIN, FAST, LOADING, NO_ASYNC_LOADING, NOSCRIPT, STALE};
 use crate::table::row::{category, command, subcommand};
 
@@ -53,7 +54,8 @@ pub(super) static ROWS: &[CommandSpec] = &[
                     "Counts the keys of a hash slot.",
                     "O(log N), N being the number of keys",
                     "slot",
-                ),
+                )
+                .reads(slots::countkeysinslot),
             subcommand(706, "cluster", "delslots", -3)
                 .in_group(Group::Cluster, "3.0.0")
                 .flags(&[ADMIN, STALE, NO_ASYNC_LOADING])
@@ -115,7 +117,8 @@ pub(super) static ROWS: &[CommandSpec] = &[
                     "Lists keys of a hash slot.",
                     "O(log N + M), M being the number of keys replied",
                     "slot count",
-                ),
+                )
+                .reads(slots::getkeysinslot),
             subcommand(712, "cluster", "help", 2)
                 .in_group(Group::Cluster, "5.0.0")
                 .flags(&[LOADING, STALE])
