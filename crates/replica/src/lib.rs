@@ -1,4 +1,48 @@
-//! Everything that happens to a command, sans-IO.
+//! Everything that happens to a command, sans-IO: one replica of one group, with its clients.
+//!
+//! # What it is
+//!
+//! A [`Replica`] is Raft, the keyspace, this node's client sessions and its *gateway*, in one value
+//! that a shell drives: bytes of clients, messages of peers, completions of the disk and ticks go
+//! in by method calls; [`Replica::drain`] fills an [`Output`] with all that is to be done outside.
+//! It opens no socket and no file, has no thread and reads no clock, so that a simulator runs the
+//! code that a server runs.
+//!
+//! # The idea
+//!
+//! One log; every replica applies it; the node that holds the client answers. The gateway packs
+//! writes into batches and gets them into the log, by itself or through the leader. When it applies
+//! a batch of its own it makes the replies and sends them. Reads wait for a read index and run on
+//! the gateway's own keyspace. So every node serves every command, the leader answers for nobody
+//! else, and a leader change is a pause.
+//!
+//! # The path of a command, by module
+//!
+//! | module | what happens there |
+//! |---|---|
+//! | `session` | a connection: its state, its raw input, its output |
+//! | `dispatch` | requests are parsed, checked, and cut into runs |
+//! | `encoding`, `batch`, `plan` | a write becomes bytes of a batch; what is to be replied becomes a plan |
+//! | `gateway` | batches are numbered and handed to the leader until they are applied |
+//! | `reads` | runs of reads wait for a confirmed index |
+//! | `machine` | a batch takes effect once, however often it stands in the log |
+//! | `execute` | plans and batches are run: replies are made |
+//! | `transaction` | MULTI, EXEC, WATCH |
+//! | `commands` | what concerns the connection, the node or the cluster |
+//! | `storage` | Raft's entries as records of the log on disk |
+//!
+//! # Exactly once
+//!
+//! A batch is named by (gateway, incarnation, sequence). The gateway keeps it until it has applied
+//! it, and hands it over again whenever it may be lost. The state machine keeps the last sequence of
+//! each gateway and skips what is not the next. A gateway's incarnation is a number its data
+//! directory counts up, durably, at each start.
+//!
+//! # What a client is told
+//!
+//! An error says whether the command took effect. `NOQUORUM`: it did not; it was never handed to a
+//! leader. `UNCERTAIN`: it may have; it was handed over, and the deadline passed. `DISKFULL`: it did
+//! not; the leader refused the only copy.
 
 pub mod storage;
 
@@ -6,20 +50,33 @@ mod batch;
 mod bootstrap;
 mod commands;
 mod config;
+mod dispatch;
 mod encoding;
+mod errors;
+mod execute;
+mod gateway;
+mod kinds;
 mod machine;
 mod message;
+mod metrics;
 mod node;
 mod output;
+mod plan;
 mod pubsub;
 mod random;
+mod reads;
+mod replica;
 mod session;
 mod settings;
 mod slowlog;
 mod stats;
+mod transaction;
 
 pub use config::{
     ClientId, ClientInfo, Config, Disconnect, HostStats, NodeInfo, Now, PeerInfo,
 };
 pub use message::{Forward, ForwardRefused, PeerMessage, Refusal};
+pub use metrics::Metrics;
 pub use output::{Output, Shutdown, Write};
+pub use replica::{Replica, StartError};
+pub use storage::StorageError;

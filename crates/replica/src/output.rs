@@ -24,6 +24,8 @@ pub struct Output {
     pub resumed: Vec<ClientId>,
     /// A client asked this node to stop.
     pub shutdown: Option<Shutdown>,
+    /// The replica cannot go on: say why and exit. Nothing more is to be sent.
+    pub fatal: Option<String>,
 }
 
 /// One write for the log on disk: durable as a whole, after all writes before it.
@@ -53,5 +55,6 @@ impl Output {
         self.close.clear();
         self.resumed.clear();
         self.shutdown = None;
+        self.fatal = None;
     }
 }

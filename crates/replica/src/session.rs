@@ -63,6 +63,8 @@ pub(crate) struct Session {
     pub(crate) output_start: usize,
     /// Runs started and not yet answered.
     pub(crate) runs_in_flight: u32,
+    /// Whether the runs in flight are in the log, so that writes may follow them.
+    pub(crate) writes_in_flight: bool,
     /// The run in flight must be answered before another may start.
     pub(crate) solo: bool,
     /// Since when a complete command has waited to be started, for its deadline.
@@ -143,6 +145,7 @@ impl Session {
             output: Vec::new(),
             output_start: 0,
             runs_in_flight: 0,
+            writes_in_flight: false,
             solo: false,
             waiting_since_us: None,
             queued: false,

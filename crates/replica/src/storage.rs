@@ -1,1 +1,85 @@
 //! Between Raft's terms and the records of the log on disk, which knows nothing of Raft.
+//!
+//! An entry's kind and time travel in the record's `tag` and `stamp`, its payload is the body. Hard
+//! state is a State record; a State record always stands behind the entries that were written with
+//! it, so that its commit index never speaks of entries that are not there.
+
+use bytes::Bytes;
+use raft::{Entry, EntryId, EntryKind, GroupId, HardState, LogIndex, Persist, Recovered, Term};
+use wal::{GroupLog, Record, RecordKind};
+
+/// What the log holds does not make sense as a Raft log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StorageError {
+    /// The hard state cannot be decoded.
+    #[error("the log's hard state cannot be read: {0}")]
+    HardState(String),
+    /// An entry has a kind that this version does not know.
+    #[error("log entry {index} has kind {kind}, which this version does not know")]
+    EntryKind {
+        /// Where it stands.
+        index: u64,
+        /// What it says.
+        kind: u8,
+    },
+    /// A record that is no entry was read as one.
+    #[error("the record at log index {0} is not an entry")]
+    NotAnEntry(u64),
+}
+
+/// The records that carry out a [`Persist`], in the order in which they must reach the disk.
+pub(crate) fn records(group: GroupId, persist: &Persist) -> Vec<Record> {
+    let mut records = Vec::with_capacity(persist.entries.len() + 2);
+    if let Some(first_dropped) = persist.truncate_from {
+        records.push(Record::truncate(group.0, first_dropped.0));
+    }
+    records.extend(persist.entries.iter().map(|entry| {
+        let EntryId { term, index } = entry.id;
+        let payload = entry.payload.clone();
+        Record::entry(group.0, term.0, index.0, entry.kind.into(), entry.time_ms, payload)
+    }));
+    if let Some(state) = persist.hard_state {
+        records.push(Record::state(group.0, Bytes::copy_from_slice(&state.encode())));
+    }
+    records
+}
+
+/// The entry that a record holds.
+pub fn entry(record: Record) -> Result<Entry, StorageError> {
+    if record.kind != RecordKind::Entry {
+        return Err(StorageError::NotAnEntry(record.index));
+    }
+    let kind = EntryKind::try_from(record.tag)
+        .map_err(|_| StorageError::EntryKind { index: record.index, kind: record.tag })?;
+    Ok(Entry {
+        id: EntryId { term: Term(record.term), index: LogIndex(record.index) },
+        kind,
+        time_ms: record.stamp,
+        payload: record.body,
+    })
+}
+
+/// What Raft starts from, given what the log on disk holds of its group; `None` at the first start.
+pub fn recovered(log: Option<&GroupLog>) -> Result<Recovered, StorageError> {
+    let Some(log) = log else {
+        return Ok(Recovered::default());
+    };
+    let hard_state = match &log.state {
+        Some(bytes) => HardState::decode(bytes)
+            .map_err(|error| StorageError::HardState(error.to_string()))?,
+        None => HardState::default(),
+    };
+    Ok(Recovered {
+        hard_state,
+        base: EntryId::default(),
+        term_runs: log
+            .term_runs
+            .iter()
+            .map(|&(index, term)| (LogIndex(index), Term(term)))
+            .collect(),
+        last: EntryId { term: Term(log.last.0), index: LogIndex(log.last.1) },
+        last_time_ms: log.last_stamp,
+        applied: LogIndex(0),
+    })
+}

@@ -1,0 +1,692 @@
+//! From bytes to runs: parses a client's requests, checks them, and cuts them into runs.
+//!
+//! Replies on a connection are in order, and so are effects. What may be started when:
+//!
+//! - A write may follow writes that are still on their way: batches are applied in order.
+//! - Anything else may join a run that has a write in it already, and is then run at apply, in its
+//!   place. Otherwise it waits until nothing of the connection is in flight.
+//! - What changes the session (HELLO, SELECT, SUBSCRIBE, …) runs alone.
+//!
+//! A request that has to wait is not taken from the input: the raw bytes are the queue, and a
+//! client whose queue is full is not read.
+
+use kv::{CommandFlags, CommandSpec, error_text};
+use resp::{Encoder, Limits, RequestParser};
+use smallvec::SmallVec;
+
+use crate::batch::HEADER_LENGTH;
+use crate::commands::{self, Schedule};
+use crate::config::ClientId;
+use crate::encoding::{Command, encoded_length, push_command};
+use crate::errors::{self, Failure};
+use crate::execute::run_session_command;
+use crate::kinds::{Kind, kind};
+use crate::plan::{Mark, Plan};
+use crate::replica::Replica;
+use crate::session::{Multi, ReplyMode, Session};
+use crate::transaction;
+
+/// Replies that a client has not taken up to which further commands are started for it.
+const UNSENT_OUTPUT_MAX: usize = 1 << 20;
+/// The same before it has authenticated.
+const UNSENT_OUTPUT_UNAUTHENTICATED_MAX: usize = 1 << 10;
+/// Input that waits to be started up to which a client is read.
+pub(crate) const WAITING_INPUT_MAX: usize = 256 << 10;
+/// The most bytes of one request that is still incomplete.
+const REQUEST_BYTES_MAX: usize = 1 << 30;
+
+type Request<'a> = SmallVec<[&'a [u8]; 8]>;
+
+/// The run that is being cut.
+#[derive(Debug, Default)]
+struct Run {
+    target: Target,
+    /// Where it begins in the plan of reads.
+    mark: Mark,
+}
+
+/// Where a run goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Target {
+    /// Nothing has been put into it.
+    #[default]
+    Undecided,
+    /// It has no write so far.
+    Reads,
+    /// It has one.
+    Log,
+}
+
+/// Whether a request was taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    Yes,
+    /// It has to wait: it stays in the input.
+    No,
+}
+
+impl Replica {
+    /// Starts as many of a client's requests as may be started: those in its stored input, then
+    /// those in `fresh`. What is left is stored.
+    pub(crate) fn advance(&mut self, client: ClientId, fresh: &[u8]) {
+        let Some(session) = self.node.sessions.find_mut(client) else { return };
+        let mut parser = std::mem::take(&mut session.parser);
+        let mut stored = std::mem::take(&mut session.input);
+        let start = std::mem::take(&mut session.input_start);
+        if start == stored.len() {
+            stored.clear();
+            let consumed = self.start_requests(client, &mut parser, fresh);
+            stored.extend_from_slice(&fresh[consumed..]);
+            self.store_input(client, parser, stored, 0);
+        } else {
+            stored.extend_from_slice(fresh);
+            let consumed = self.start_requests(client, &mut parser, &stored[start..]);
+            self.store_input(client, parser, stored, start + consumed);
+        }
+    }
+
+    fn store_input(
+        &mut self,
+        client: ClientId,
+        parser: RequestParser,
+        mut input: Vec<u8>,
+        mut start: usize,
+    ) {
+        let Some(session) = self.node.sessions.find_mut(client) else { return };
+        if start == input.len() {
+            input.clear();
+            start = 0;
+            if input.capacity() > 64 << 10 {
+                input = Vec::new();
+            }
+        } else if start > input.len() / 2 {
+            input.drain(..start);
+            start = 0;
+        }
+        session.parser = parser;
+        session.input = input;
+        session.input_start = start;
+        let pending = session.pending_input().len();
+        if session.input_stopped && pending < WAITING_INPUT_MAX {
+            session.input_stopped = false;
+            self.resumed.push(client);
+        }
+        if pending > REQUEST_BYTES_MAX {
+            self.refuse_connection(client, "ERR Protocol error: request too large");
+        }
+    }
+
+    fn refuse_connection(&mut self, client: ClientId, text: &str) {
+        if let Some(session) = self.node.sessions.find_mut(client) {
+            Encoder::new(&mut session.output, session.protocol).error(text);
+            session.input = Vec::new();
+            session.input_start = 0;
+        }
+        self.node.flush(client);
+        self.node.close(client);
+    }
+
+    /// Returns how many bytes were taken.
+    fn start_requests(
+        &mut self,
+        client: ClientId,
+        parser: &mut RequestParser,
+        input: &[u8],
+    ) -> usize {
+        let mut run = Run::default();
+        let mut at = 0;
+        while self.may_start(client) {
+            let limits = match self.node.session(client).authenticated {
+                true => Limits::AUTHENTICATED,
+                false => Limits::UNAUTHENTICATED,
+            };
+            let length = match parser.parse(&input[at..], &limits) {
+                Ok(Some(length)) => length,
+                Ok(None) => break,
+                Err(error) => {
+                    if !self.protocol_error(client, &mut run, &error) {
+                        *parser = RequestParser::new();
+                        break;
+                    }
+                    at = input.len();
+                    break;
+                }
+            };
+            let taken = {
+                let source = parser.source(&input[at..]);
+                let request: Request<'_> =
+                    parser.args().iter().map(|range| &source[range.clone()]).collect();
+                match request.is_empty() {
+                    true => Taken::Yes,
+                    false => self.start(client, &mut run, &request),
+                }
+            };
+            if taken == Taken::No {
+                *parser = RequestParser::new();
+                self.note_waiting(client);
+                break;
+            }
+            at += length;
+        }
+        self.end_run(client, &run);
+        at
+    }
+
+    /// Whether any request of this client may be started now.
+    fn may_start(&mut self, client: ClientId) -> bool {
+        let draining = self.draining;
+        let now_us = self.node.now.mono_us;
+        let paused = self.node.pause.is_some_and(|pause| {
+            !pause.writes_only && pause.until_us > now_us
+        });
+        let Some(session) = self.node.sessions.find_mut(client) else { return false };
+        if session.closing || draining {
+            return false;
+        }
+        if session.solo {
+            return false;
+        }
+        let unsent_max = match session.authenticated {
+            true => UNSENT_OUTPUT_MAX,
+            false => UNSENT_OUTPUT_UNAUTHENTICATED_MAX,
+        };
+        if session.pending_output().len() > unsent_max {
+            return false;
+        }
+        if session.asleep_until_us > now_us || paused {
+            self.note_waiting(client);
+            return false;
+        }
+        true
+    }
+
+    /// A request of this client waits for something other than its own runs: look again at ticks.
+    fn note_waiting(&mut self, client: ClientId) {
+        let now_us = self.node.now.mono_us;
+        if let Some(session) = self.node.sessions.find_mut(client) {
+            session.waiting_since_us.get_or_insert(now_us);
+            self.waiting.insert(client);
+        }
+    }
+
+    /// Answers a request that cannot be parsed, and disconnects. Returns false if it has to wait
+    /// for what is in flight before it.
+    fn protocol_error(
+        &mut self,
+        client: ClientId,
+        run: &mut Run,
+        error: &resp::ProtocolError,
+    ) -> bool {
+        let session = self.node.session(client);
+        if run.target == Target::Undecided && session.runs_in_flight > 0 {
+            return false;
+        }
+        let mut reply = Vec::new();
+        if !error.is_silent() {
+            Encoder::new(&mut reply, session.protocol).protocol_error(error);
+        }
+        match run.target {
+            Target::Undecided => {
+                session.output.extend_from_slice(&reply);
+                self.node.flush(client);
+                self.node.close(client);
+            }
+            Target::Reads | Target::Log => {
+                let plan = self.plan(run);
+                plan.literal(client, &reply);
+                plan.close(client);
+                // Nothing behind it means anything.
+                self.node.session(client).solo = true;
+            }
+        }
+        true
+    }
+
+    /// Checks one request and puts it where it belongs.
+    fn start(&mut self, client: ClientId, run: &mut Run, args: &[&[u8]]) -> Taken {
+        let now_us = self.node.now.mono_us;
+        let session = self.node.session(client);
+        session.active_us = now_us;
+        let spec = match find_command(args) {
+            Ok(spec) => spec,
+            Err(reply) => {
+                if let Some(multi) = &mut session.multi {
+                    multi.aborted = true;
+                }
+                let taken = self.reply_error(client, run, &reply);
+                if taken == Taken::Yes {
+                    self.node.stats.count_error(&reply);
+                }
+                return taken;
+            }
+        };
+        if let Some(refusal) = self.refusal(client, spec) {
+            if let Some(multi) = &mut self.node.session(client).multi {
+                multi.aborted = true;
+            }
+            let taken = self.reply_error(client, run, refusal.as_bytes());
+            if taken == Taken::Yes {
+                self.node.stats.count_rejection(spec.id, refusal.as_bytes());
+            }
+            return taken;
+        }
+        let session = self.node.session(client);
+        session.last_command = spec.name;
+        let kind = kind(spec.id);
+        if session.multi.is_some() && !leaves_queue(spec, kind) {
+            return self.queue(client, run, spec, kind, args);
+        }
+        match kind {
+            Kind::Write => self.start_write(client, run, spec, args),
+            Kind::Read => self.start_read(client, run, spec, args),
+            Kind::Session(command) => {
+                self.start_session(client, run, spec, command.schedule, args)
+            }
+            Kind::Unwatch => self.start_session(client, run, spec, Schedule::Alone, args),
+            Kind::Watch => self.start_watch(client, run, spec, args),
+            Kind::Multi => self.start_multi(client, run),
+            Kind::Exec => self.start_exec(client, run),
+            Kind::Discard => self.start_discard(client, run),
+            Kind::Unsupported => {
+                let text = error_text::refused(spec)
+                    .unwrap_or_else(|| format!("ERR '{}' is not supported", spec.name));
+                self.reply_error(client, run, text.as_bytes())
+            }
+        }
+    }
+
+    /// Why the client may not run this command now, if it may not.
+    fn refusal(&mut self, client: ClientId, spec: &CommandSpec) -> Option<String> {
+        let session = self.node.session(client);
+        if !session.authenticated && !commands::allowed_without_authentication(spec) {
+            return Some(commands::NOAUTH.to_owned());
+        }
+        if session.in_subscriber_mode() && !commands::allowed_in_subscriber_mode(spec) {
+            return Some(commands::subscriber_mode_error(spec));
+        }
+        None
+    }
+
+    /// The plan of the run being cut.
+    fn plan(&mut self, run: &Run) -> &mut Plan {
+        match run.target {
+            Target::Log => &mut self.gateway.gathering().plan,
+            Target::Reads | Target::Undecided => self.reads.gathering(),
+        }
+    }
+
+    /// Makes the run one that goes into the log, moving what it has so far.
+    fn target_log(&mut self, run: &mut Run) {
+        if run.target == Target::Reads {
+            let plan = &mut self.gateway.gathering().plan;
+            self.reads.gathering().move_tail(run.mark, plan);
+        }
+        run.target = Target::Log;
+    }
+
+    /// Makes the run one of reads, unless it has a write already.
+    fn target_reads(&mut self, run: &mut Run) {
+        if run.target == Target::Undecided {
+            run.target = Target::Reads;
+            run.mark = self.reads.gathering().mark();
+        }
+    }
+
+    /// Whether something that is not a write may be put into the run.
+    fn may_join(&mut self, client: ClientId, run: &Run) -> bool {
+        run.target != Target::Undecided || self.node.session(client).runs_in_flight == 0
+    }
+
+    /// Whether a write may be put into the run: behind writes in flight, not behind reads.
+    fn may_write(&mut self, client: ClientId, run: &Run) -> bool {
+        let session = self.node.session(client);
+        session.runs_in_flight == 0 || session.writes_in_flight || run.target == Target::Log
+    }
+
+    /// Puts a reply that is known already in its place.
+    fn reply_literal(&mut self, client: ClientId, run: &mut Run, reply: &[u8]) -> Taken {
+        if !self.may_join(client, run) {
+            return Taken::No;
+        }
+        if run.target == Target::Undecided {
+            self.reply_now(client, |_, out| out.raw(reply));
+        } else {
+            self.plan(run).literal(client, reply);
+        }
+        Taken::Yes
+    }
+
+    fn reply_error(&mut self, client: ClientId, run: &mut Run, text: &[u8]) -> Taken {
+        let mut reply = Vec::with_capacity(text.len() + 3);
+        Encoder::new(&mut reply, resp::Protocol::Resp2).error(text);
+        self.reply_literal(client, run, &reply)
+    }
+
+    /// Runs something for a client that has nothing in flight, and sends what it replies.
+    fn reply_now(
+        &mut self,
+        client: ClientId,
+        run: impl FnOnce(&mut crate::node::Node, &mut Encoder<'_>),
+    ) {
+        let session = self.node.session(client);
+        let before = session.reply_mode;
+        let mut output = std::mem::take(&mut session.output);
+        let length = output.len();
+        let protocol = session.protocol;
+        run(&mut self.node, &mut Encoder::new(&mut output, protocol));
+        let Some(session) = self.node.sessions.find_mut(client) else { return };
+        match (before, session.reply_mode) {
+            (ReplyMode::SkipNext, ReplyMode::SkipNext) => {
+                session.reply_mode = ReplyMode::On;
+                output.truncate(length);
+            }
+            (ReplyMode::SkipNext, _) | (_, ReplyMode::Off) => output.truncate(length),
+            _ => {}
+        }
+        output.append(&mut session.output);
+        session.output = output;
+        self.node.flush(client);
+    }
+
+    fn start_read(
+        &mut self,
+        client: ClientId,
+        run: &mut Run,
+        spec: &CommandSpec,
+        args: &[&[u8]],
+    ) -> Taken {
+        if !self.may_join(client, run) {
+            return Taken::No;
+        }
+        let db = self.node.session(client).db;
+        self.target_reads(run);
+        self.plan(run).read(client, spec.id, db, args);
+        Taken::Yes
+    }
+
+    fn start_session(
+        &mut self,
+        client: ClientId,
+        run: &mut Run,
+        spec: &CommandSpec,
+        schedule: Schedule,
+        args: &[&[u8]],
+    ) -> Taken {
+        if !self.may_join(client, run) {
+            return Taken::No;
+        }
+        let db = self.node.session(client).db;
+        match (schedule, run.target) {
+            (Schedule::Alone | Schedule::InPlace, Target::Undecided) => {
+                self.reply_now(client, |node, out| {
+                    let command = Command { id: spec.id, db, args: args.iter().copied().collect() };
+                    run_session_command(node, client, &command, out);
+                    node.stats.count_call(spec.id, b"", false);
+                });
+                Taken::Yes
+            }
+            (Schedule::Alone, _) => Taken::No,
+            (Schedule::InPlace | Schedule::Read, _) => {
+                self.target_reads(run);
+                self.plan(run).session(client, spec.id, db, args);
+                Taken::Yes
+            }
+        }
+    }
+
+    fn start_watch(
+        &mut self,
+        client: ClientId,
+        run: &mut Run,
+        spec: &CommandSpec,
+        args: &[&[u8]],
+    ) -> Taken {
+        let taken = self.start_session(client, run, spec, Schedule::Read, args);
+        if taken == Taken::Yes {
+            // EXEC carries what WATCH saw: it may not be cut before WATCH has run.
+            self.node.session(client).solo = true;
+        }
+        taken
+    }
+
+    fn start_write(
+        &mut self,
+        client: ClientId,
+        run: &mut Run,
+        spec: &CommandSpec,
+        args: &[&[u8]],
+    ) -> Taken {
+        let bytes = encoded_length(args.iter().copied());
+        if let Some(taken) = self.refuse_write(client, run, bytes) {
+            return taken;
+        }
+        let db = self.node.session(client).db;
+        self.target_log(run);
+        let gathering = self.gateway.gathering();
+        gathering.plan.write(client);
+        push_command(gathering.records(), spec.id, db, args.iter().copied());
+        Taken::Yes
+    }
+
+    /// Refuses a write that cannot be put into the log now; closes the batch if it is full.
+    fn refuse_write(&mut self, client: ClientId, run: &mut Run, bytes: usize) -> Option<Taken> {
+        if !self.may_write(client, run) {
+            return Some(Taken::No);
+        }
+        let limit = self.node.config.entry_bytes_max;
+        if bytes + HEADER_LENGTH > limit {
+            let text = errors::too_large(bytes + HEADER_LENGTH, limit);
+            return Some(self.reply_error(client, run, text.as_bytes()));
+        }
+        if self.node.consensus.disk_full {
+            return Some(self.reply_error(client, run, errors::disk_full().as_bytes()));
+        }
+        let now_us = self.node.now.mono_us;
+        let timeout_us = self.node.config.request_timeout_ms * 1000;
+        let paused = self.node.pause.is_some_and(|pause| pause.until_us > now_us);
+        let full = self.gateway.unapplied_bytes() + bytes > self.node.config.unapplied_bytes_max
+            && self.gateway.unapplied_count() > 0;
+        if paused || full {
+            let since = self.node.session(client).waiting_since_us;
+            let waited_us = since.map_or(0, |since| now_us.saturating_sub(since));
+            if paused || waited_us < timeout_us {
+                return Some(Taken::No);
+            }
+            let failure = Failure::NeverHanded { waited_ms: waited_us / 1000 };
+            self.node.stats.count_failure(failure);
+            return Some(self.reply_error(client, run, failure.of_write().as_bytes()));
+        }
+        let gathered = self.gateway.gathering().bytes();
+        if gathered > 0 && gathered + bytes > self.node.config.batch_bytes_max {
+            self.gateway.close_batch(now_us, timeout_us);
+        }
+        self.node.session(client).waiting_since_us = None;
+        None
+    }
+
+    fn start_multi(&mut self, client: ClientId, run: &mut Run) -> Taken {
+        if self.node.session(client).multi.is_some() {
+            return self.reply_error(client, run, transaction::NESTED_MULTI.as_bytes());
+        }
+        let taken = self.reply_literal(client, run, b"+OK\r\n");
+        if taken == Taken::Yes {
+            self.node.session(client).multi = Some(Multi::default());
+        }
+        taken
+    }
+
+    /// Queues a command of a transaction.
+    fn queue(
+        &mut self,
+        client: ClientId,
+        run: &mut Run,
+        spec: &CommandSpec,
+        kind: Kind,
+        args: &[&[u8]],
+    ) -> Taken {
+        let refused = match kind {
+            Kind::Watch => Some(transaction::WATCH_INSIDE_MULTI.to_owned()),
+            Kind::Unsupported => Some(
+                error_text::refused(spec)
+                    .unwrap_or_else(|| format!("ERR '{}' is not supported", spec.name)),
+            ),
+            _ if spec.flags.contains(CommandFlags::NO_MULTI) => {
+                Some("ERR Command not allowed inside a transaction".to_owned())
+            }
+            _ => None,
+        };
+        if let Some(text) = refused {
+            let taken = self.reply_error(client, run, text.as_bytes());
+            let watch = matches!(kind, Kind::Watch);
+            if taken == Taken::Yes
+                && !watch
+                && let Some(multi) = &mut self.node.session(client).multi
+            {
+                multi.aborted = true;
+            }
+            return taken;
+        }
+        let taken = self.reply_literal(client, run, b"+QUEUED\r\n");
+        if taken == Taken::Yes {
+            self.node.session(client).enqueue(spec, kind, args);
+        }
+        taken
+    }
+
+    fn start_discard(&mut self, client: ClientId, run: &mut Run) -> Taken {
+        if self.node.session(client).multi.is_none() {
+            return self.reply_error(client, run, transaction::DISCARD_WITHOUT_MULTI.as_bytes());
+        }
+        let taken = self.reply_literal(client, run, b"+OK\r\n");
+        if taken == Taken::Yes {
+            let session = self.node.session(client);
+            session.multi = None;
+            session.watches.clear();
+        }
+        taken
+    }
+
+    fn start_exec(&mut self, client: ClientId, run: &mut Run) -> Taken {
+        let session = self.node.session(client);
+        let Some(multi) = &session.multi else {
+            return self.reply_error(client, run, transaction::EXEC_WITHOUT_MULTI.as_bytes());
+        };
+        if multi.aborted {
+            let taken = self.reply_error(client, run, transaction::ABORTED.as_bytes());
+            if taken == Taken::Yes {
+                let session = self.node.session(client);
+                session.multi = None;
+                session.watches.clear();
+            }
+            return taken;
+        }
+        let (has_write, solo) = (multi.has_write, multi.solo);
+        if solo && (run.target != Target::Undecided || session.runs_in_flight > 0) {
+            return Taken::No;
+        }
+        let taken = match has_write {
+            true => self.start_logged_exec(client, run),
+            false => self.start_read_exec(client, run),
+        };
+        if taken == Taken::Yes && solo {
+            self.node.session(client).solo = true;
+        }
+        taken
+    }
+
+    /// EXEC without a write: runs at a confirmed point, or in its place in a run that has writes.
+    fn start_read_exec(&mut self, client: ClientId, run: &mut Run) -> Taken {
+        if !self.may_join(client, run) {
+            return Taken::No;
+        }
+        self.target_reads(run);
+        let Some(multi) = self.node.session(client).multi.take() else { return Taken::Yes };
+        let plan = self.plan(run);
+        plan.exec(client, multi.count, false);
+        transaction::push_steps(plan, client, &multi);
+        Taken::Yes
+    }
+
+    /// EXEC with a write: one record of the batch, with the versions that WATCH saw.
+    fn start_logged_exec(&mut self, client: ClientId, run: &mut Run) -> Taken {
+        let session = self.node.session(client);
+        let Some(multi) = session.multi.take() else { return Taken::Yes };
+        let bytes = multi.commands.len() + transaction::overhead(&session.watches);
+        match self.refuse_write(client, run, bytes) {
+            Some(Taken::No) => {
+                self.node.session(client).multi = Some(multi);
+                return Taken::No;
+            }
+            Some(Taken::Yes) => {
+                self.node.session(client).watches.clear();
+                return Taken::Yes;
+            }
+            None => {}
+        }
+        self.target_log(run);
+        let watches = std::mem::take(&mut self.node.session(client).watches);
+        let gathering = self.gateway.gathering();
+        gathering.plan.exec(client, multi.count, true);
+        transaction::push_steps(&mut gathering.plan, client, &multi);
+        transaction::push_writes(gathering.records(), &multi, &watches);
+        Taken::Yes
+    }
+
+    /// Ends the run being cut: from here on it is in flight.
+    fn end_run(&mut self, client: ClientId, run: &Run) {
+        if run.target == Target::Undecided {
+            return;
+        }
+        self.plan(run).end_run(client);
+        let now_us = self.node.now.mono_us;
+        self.plan(run).arrived_us.get_or_insert(now_us);
+        let session = self.node.session(client);
+        session.runs_in_flight += 1;
+        session.writes_in_flight = run.target == Target::Log;
+    }
+}
+
+impl Session {
+    fn enqueue(&mut self, spec: &CommandSpec, kind: Kind, args: &[&[u8]]) {
+        let connection_db = self.db;
+        let Some(multi) = &mut self.multi else { return };
+        let db = multi.db.unwrap_or(connection_db);
+        push_command(&mut multi.commands, spec.id, db, args.iter().copied());
+        multi.count += 1;
+        multi.has_write |= spec.is_write();
+        if let Kind::Session(command) = kind {
+            multi.solo |= command.schedule == Schedule::Alone;
+        }
+        if spec.name == "select"
+            && let Some(selected) = args.get(1).and_then(|arg| kv::number::parse_integer(arg))
+            && (0..i64::from(kv::DATABASE_COUNT)).contains(&selected)
+        {
+            multi.db = Some(selected as u8);
+        }
+    }
+}
+
+/// Whether a command is run at once although a transaction is being queued.
+fn leaves_queue(spec: &CommandSpec, kind: Kind) -> bool {
+    matches!(kind, Kind::Exec | Kind::Discard | Kind::Multi)
+        || matches!(spec.name, "quit" | "reset")
+}
+
+/// Looks a request's command up and checks the number of its arguments; the error's text if it
+/// fails.
+fn find_command(args: &[&[u8]]) -> Result<&'static CommandSpec, Vec<u8>> {
+    let Some(spec) = kv::lookup(args[0]) else {
+        return Err(error_text::unknown_command(args));
+    };
+    let spec = match (spec.subcommands.is_empty(), args.get(1)) {
+        (false, Some(name)) => match kv::lookup_subcommand(spec, name) {
+            Some(subcommand) => subcommand,
+            None => return Err(error_text::unknown_subcommand(args)),
+        },
+        _ => spec,
+    };
+    if !spec.accepts_argument_count(args.len()) {
+        return Err(error_text::wrong_number_of_arguments(spec).into_bytes());
+    }
+    Ok(spec)
+}

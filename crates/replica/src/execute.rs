@@ -1,0 +1,468 @@
+//! Runs plans and batches against the state machine. This is where replies are made.
+
+use kv::{CommandSpec, Effects, ReadEnv, ReadOutcome};
+use resp::{Encoder, Protocol};
+
+use crate::batch::{BatchReader, Record};
+use crate::commands::Schedule;
+use crate::config::ClientId;
+use crate::encoding::{Command, MalformedCommand, Reader};
+use crate::errors::Failure;
+use crate::kinds::{Kind, kind};
+use crate::node::Node;
+use crate::plan::{Plan, Step};
+use crate::pubsub::PubSub;
+use crate::session::{ReplyMode, Sessions};
+
+/// Applies a batch that holds no client of this node: nobody hears the replies.
+///
+/// # Errors
+/// If the bytes are malformed. All replicas have the same bytes and stop at the same record.
+pub(crate) fn apply(node: &mut Node, batch: BatchReader<'_>) -> Result<(), MalformedCommand> {
+    let mut batch = batch;
+    let mut out = Encoder::discard(Protocol::Resp2);
+    while let Some(record) = batch.next()? {
+        match record {
+            Record::Command(command) => write(node, &command, &mut out),
+            Record::Transaction { watches, writes } => {
+                let holds = watches_hold(node, &watches);
+                for _ in 0..writes {
+                    let command = batch.next_command()?;
+                    if holds {
+                        write(node, &command, &mut out);
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Applies a batch of this gateway: its plan makes the replies, in order.
+pub(crate) fn apply_with_plan(node: &mut Node, batch: BatchReader<'_>, plan: &Plan) {
+    Runner::new(node, plan, Point::Log, Some(batch)).run(None);
+}
+
+/// Runs reads at a point of the log that was confirmed after they arrived. Runs that meet a key due
+/// by this node's clock but not by the log's are moved into `deferred`, to go through the log.
+pub(crate) fn run_reads(node: &mut Node, plan: &Plan, deferred: &mut Plan) {
+    Runner::new(node, plan, Point::Confirmed, None).run(Some(deferred));
+}
+
+/// Answers a plan whose batch or reads failed.
+pub(crate) fn fail(node: &mut Node, plan: &Plan, failure: Failure) {
+    Runner::new(node, plan, Point::Failed(failure), None).run(None);
+}
+
+/// Where in the log a plan runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Point {
+    /// At its own entry: time is the entry's.
+    Log,
+    /// At a confirmed read index: time is this node's clock too.
+    Confirmed,
+    /// Nowhere: every command that needs the log gets an error.
+    Failed(Failure),
+}
+
+struct Runner<'a> {
+    node: &'a mut Node,
+    plan: &'a Plan,
+    point: Point,
+    batch: Option<BatchReader<'a>>,
+    /// The next step, and where its bytes begin.
+    step: usize,
+    byte: usize,
+    /// The client whose steps are being run, if it is still there.
+    client: Option<ClientId>,
+    protocol: Protocol,
+    /// The client's output, taken out of its session while its steps run.
+    out: Vec<u8>,
+    out_start: usize,
+    /// When the plan's commands arrived.
+    arrived_us: u64,
+}
+
+impl<'a> Runner<'a> {
+    fn new(
+        node: &'a mut Node,
+        plan: &'a Plan,
+        point: Point,
+        batch: Option<BatchReader<'a>>,
+    ) -> Self {
+        let arrived_us = plan.arrived_us.unwrap_or(node.now.mono_us);
+        Runner {
+            node,
+            plan,
+            point,
+            batch,
+            step: 0,
+            byte: 0,
+            client: None,
+            protocol: Protocol::Resp2,
+            out: Vec::new(),
+            out_start: 0,
+            arrived_us,
+        }
+    }
+
+    fn run(mut self, mut deferred: Option<&mut Plan>) {
+        while let Some(&step) = self.plan.steps.get(self.step) {
+            let (first, byte, length) = (self.step, self.byte, self.out.len());
+            self.step += 1;
+            match step {
+                Step::Client(client) => {
+                    self.leave();
+                    self.enter(client);
+                    continue;
+                }
+                Step::EndRun => {
+                    self.end_run();
+                    continue;
+                }
+                Step::Close => {
+                    if let Some(client) = self.client {
+                        self.node.close(client);
+                    }
+                    continue;
+                }
+                _ => {}
+            }
+            let outcome = self.unit(step);
+            if outcome == ReadOutcome::DueByClock
+                && let Some(deferred) = deferred.as_deref_mut()
+            {
+                self.out.truncate(length);
+                self.defer(first, byte, deferred);
+                continue;
+            }
+            self.silence(length);
+        }
+        self.leave();
+    }
+
+    /// Runs what makes one reply.
+    fn unit(&mut self, step: Step) -> ReadOutcome {
+        match step {
+            Step::Write => {
+                self.write();
+                ReadOutcome::Done
+            }
+            Step::Read { length } => self.read(length as usize),
+            Step::Session { length } => {
+                self.session(length as usize);
+                ReadOutcome::Done
+            }
+            Step::Literal { length } => {
+                let reply = self.take(length as usize);
+                if self.client.is_some() {
+                    self.out.extend_from_slice(reply);
+                }
+                ReadOutcome::Done
+            }
+            Step::Exec { steps, logged } => self.exec(steps, logged),
+            Step::Client(_) | Step::EndRun | Step::Close => ReadOutcome::Done,
+        }
+    }
+
+    fn enter(&mut self, client: ClientId) {
+        self.client = None;
+        if let Some(session) = self.node.sessions.find_mut(client) {
+            self.client = Some(client);
+            self.protocol = session.protocol;
+            self.out = std::mem::take(&mut session.output);
+            self.out_start = self.out.len();
+        }
+    }
+
+    /// Gives the output back. Messages published to this very client while its commands ran stand
+    /// behind its replies.
+    fn leave(&mut self) {
+        let Some(client) = self.client.take() else {
+            self.out.clear();
+            return;
+        };
+        let mut out = std::mem::take(&mut self.out);
+        if let Some(session) = self.node.sessions.find_mut(client) {
+            out.append(&mut session.output);
+            session.output = out;
+            if session.output.len() > self.out_start {
+                self.node.flush(client);
+            }
+        }
+    }
+
+    fn end_run(&mut self) {
+        let Some(client) = self.client else { return };
+        let Some(session) = self.node.sessions.find_mut(client) else { return };
+        session.runs_in_flight -= 1;
+        if session.runs_in_flight == 0 {
+            session.solo = false;
+        }
+        if !session.pending_input().is_empty() {
+            self.node.wake(client);
+        }
+    }
+
+    /// Drops the reply just made if CLIENT REPLY says so.
+    fn silence(&mut self, length: usize) {
+        let Some(client) = self.client else {
+            self.out.clear();
+            return;
+        };
+        let Some(session) = self.node.sessions.find_mut(client) else { return };
+        match session.reply_mode {
+            ReplyMode::On => {}
+            ReplyMode::Off => self.out.truncate(length),
+            ReplyMode::SkipNext | ReplyMode::Skipping => {
+                session.reply_mode = ReplyMode::On;
+                self.out.truncate(length);
+            }
+        }
+    }
+
+    /// Moves the rest of the client's run into `deferred`.
+    fn defer(&mut self, first: usize, byte: usize, deferred: &mut Plan) {
+        let steps = &self.plan.steps[first..];
+        let count = steps
+            .iter()
+            .position(|step| *step == Step::EndRun)
+            .map_or(steps.len(), |end| end + 1);
+        let steps = &steps[..count];
+        let bytes: usize = steps.iter().map(|step| step.length()).sum();
+        if let Some(client) = self.client {
+            deferred.copy_steps(client, steps, &self.plan.buffer[byte..byte + bytes]);
+        }
+        self.step = first + count;
+        self.byte = byte + bytes;
+    }
+
+    /// The next bytes of the plan's buffer.
+    fn take(&mut self, length: usize) -> &'a [u8] {
+        let bytes = &self.plan.buffer[self.byte..self.byte + length];
+        self.byte += length;
+        bytes
+    }
+
+    fn command(&mut self, length: usize) -> Command<'a> {
+        let bytes = self.take(length);
+        Reader::new(bytes).command().expect("a plan holds what this gateway encoded")
+    }
+
+    fn encoder(&mut self) -> Encoder<'_> {
+        match self.client {
+            Some(_) => Encoder::new(&mut self.out, self.protocol),
+            None => Encoder::discard(self.protocol),
+        }
+    }
+
+    fn write(&mut self) {
+        if let Point::Failed(failure) = self.point {
+            self.node.stats.count_failure(failure);
+            return self.encoder().error(failure.of_write());
+        }
+        match self.batch.as_mut().map(BatchReader::next_command) {
+            Some(Ok(command)) => self.run_write(&command),
+            _ => self.encoder().error("ERR this batch is malformed, the command had no effect"),
+        }
+    }
+
+    fn run_write(&mut self, command: &Command<'_>) {
+        let length = self.out.len();
+        let mut out = match self.client {
+            Some(_) => Encoder::new(&mut self.out, self.protocol),
+            None => Encoder::discard(self.protocol),
+        };
+        write(self.node, command, &mut out);
+        self.count(command, length);
+    }
+
+    fn count(&mut self, command: &Command<'_>, length: usize) {
+        let failed = self.out.get(length) == Some(&b'-');
+        let Node { stats, settings, now, .. } = &mut *self.node;
+        stats.count_call(command.id, &self.out[length..], failed);
+        let duration_us = now.mono_us.saturating_sub(self.arrived_us);
+        stats.count_time(settings, command.id, now.wall_ms, duration_us);
+        let slower_than_us = settings.slowlog_slower_than_us;
+        if slower_than_us >= 0 && duration_us >= slower_than_us as u64 {
+            self.note_slow(command, duration_us);
+        }
+    }
+
+    #[cold]
+    fn note_slow(&mut self, command: &Command<'_>, duration_us: u64) {
+        let Some(client) = self.client else { return };
+        let Node { slowlog, settings, sessions, now, .. } = &mut *self.node;
+        if let Some(session) = sessions.find(client) {
+            slowlog.record(settings, session, now.wall_ms, duration_us, &command.args);
+        }
+    }
+
+    fn read(&mut self, length: usize) -> ReadOutcome {
+        let command = self.command(length);
+        if self.client.is_none() {
+            return ReadOutcome::Done;
+        }
+        if let Point::Failed(failure) = self.point {
+            self.node.stats.count_failure(failure);
+            self.encoder().error(failure.of_read());
+            return ReadOutcome::Done;
+        }
+        let Some(spec) = kv::by_id(command.id) else { return ReadOutcome::Done };
+        let length = self.out.len();
+        let wall_ms = match self.point {
+            Point::Confirmed => self.node.now.wall_ms,
+            _ => self.node.machine.store.time_ms(),
+        };
+        let env = ReadEnv { wall_ms, seed: self.node.random.next_u64() };
+        let mut out = Encoder::new(&mut self.out, self.protocol);
+        let store = &self.node.machine.store;
+        let outcome = store.read(spec, command.db, &command.args, &env, &mut out);
+        if outcome == ReadOutcome::Done {
+            self.count(&command, length);
+        }
+        outcome
+    }
+
+    fn session(&mut self, length: usize) {
+        let command = self.command(length);
+        let Some(client) = self.client else { return };
+        let needs_log = match kind(command.id) {
+            Kind::Session(session_command) => session_command.schedule == Schedule::Read,
+            Kind::Watch => true,
+            _ => false,
+        };
+        if let Point::Failed(failure) = self.point
+            && needs_log
+        {
+            return self.encoder().error(failure.of_read());
+        }
+        let length = self.out.len();
+        let mut out = Encoder::new(&mut self.out, self.protocol);
+        run_session_command(self.node, client, &command, &mut out);
+        self.count(&command, length);
+        if let Some(session) = self.node.sessions.find(client) {
+            self.protocol = session.protocol;
+        }
+    }
+
+    fn exec(&mut self, steps: u32, logged: bool) -> ReadOutcome {
+        if let Point::Failed(failure) = self.point {
+            self.skip(steps);
+            self.node.stats.count_failure(failure);
+            let reply = if logged { failure.of_write() } else { failure.of_read() };
+            self.encoder().error(reply);
+            return ReadOutcome::Done;
+        }
+        let (holds, writes) = if logged { self.logged_watches() } else { self.own_watches() };
+        if !holds {
+            self.skip(steps);
+            if let Some(batch) = &mut self.batch {
+                for _ in 0..writes {
+                    let _ = batch.next_command();
+                }
+            }
+            self.encoder().null_array();
+            return ReadOutcome::Done;
+        }
+        self.encoder().array(steps as usize);
+        for _ in 0..steps {
+            let step = self.plan.steps[self.step];
+            self.step += 1;
+            if self.unit(step) == ReadOutcome::DueByClock {
+                return ReadOutcome::DueByClock;
+            }
+        }
+        if !logged && let Some(client) = self.client {
+            self.node.session(client).watches.clear();
+        }
+        ReadOutcome::Done
+    }
+
+    /// Whether what the transaction watches in its batch has not changed, and how many writes it
+    /// has there.
+    fn logged_watches(&mut self) -> (bool, u32) {
+        match self.batch.as_mut().map(BatchReader::next) {
+            Some(Ok(Some(Record::Transaction { watches, writes }))) => {
+                (watches_hold(self.node, &watches), writes)
+            }
+            _ => (false, 0),
+        }
+    }
+
+    /// The same for a transaction without a write, whose watches stayed in its session.
+    fn own_watches(&mut self) -> (bool, u32) {
+        let Some(session) = self.client.and_then(|client| self.node.sessions.find(client)) else {
+            return (false, 0);
+        };
+        let store = &self.node.machine.store;
+        let holds = session
+            .watches
+            .iter()
+            .all(|watch| store.version(watch.db, &watch.key) == watch.version);
+        if !holds && let Some(client) = self.client {
+            self.node.session(client).watches.clear();
+        }
+        (holds, 0)
+    }
+
+    fn skip(&mut self, steps: u32) {
+        for _ in 0..steps {
+            self.byte += self.plan.steps[self.step].length();
+            self.step += 1;
+        }
+    }
+}
+
+/// Runs a session command in its place.
+pub(crate) fn run_session_command(
+    node: &mut Node,
+    client: ClientId,
+    command: &Command<'_>,
+    out: &mut Encoder<'_>,
+) {
+    match kind(command.id) {
+        Kind::Session(session_command) => {
+            (session_command.handler)(node, client, &command.args, out);
+        }
+        Kind::Watch => crate::transaction::watch(node, client, command, out),
+        Kind::Unwatch => {
+            node.session(client).watches.clear();
+            out.ok();
+        }
+        _ => out.error("ERR this command is not supported here"),
+    }
+}
+
+/// Executes one write. The table decides what it may be: bytes of the log may come from a node
+/// whose table is newer.
+fn write(node: &mut Node, command: &Command<'_>, out: &mut Encoder<'_>) {
+    let Some(spec) = checked(command) else {
+        return out.error("ERR the log holds a command that this version does not know");
+    };
+    let Node { machine, pubsub, sessions, flush, .. } = node;
+    let mut delivery = Delivery { pubsub, sessions, flush };
+    machine.store.write(spec, command.db, &command.args, &mut delivery, out);
+}
+
+fn checked(command: &Command<'_>) -> Option<&'static CommandSpec> {
+    kv::by_id(command.id).filter(|spec| spec.accepts_argument_count(command.args.len()))
+}
+
+fn watches_hold(node: &Node, watches: &[(u8, &[u8], u64)]) -> bool {
+    let store = &node.machine.store;
+    watches.iter().all(|(db, key, version)| store.version(*db, key) == *version)
+}
+
+/// Carries published messages to this node's subscribers.
+struct Delivery<'a> {
+    pubsub: &'a PubSub,
+    sessions: &'a mut Sessions,
+    flush: &'a mut Vec<ClientId>,
+}
+
+impl Effects for Delivery<'_> {
+    fn publish(&mut self, sharded: bool, channel: &[u8], message: &[u8]) -> i64 {
+        self.pubsub.publish(self.sessions, self.flush, sharded, channel, message)
+    }
+}

@@ -1,0 +1,150 @@
+//! What a gateway does for its clients when a batch is applied or a read is confirmed.
+//!
+//! The commands of a connection are cut into *runs*. A run without a write waits for a confirmed
+//! read index; a run with one goes into the log, its writes in the batch, all else in the plan
+//! beside it, which never leaves the gateway. Running the plan makes the replies, in order.
+
+use crate::config::ClientId;
+use crate::encoding::{encoded_length, push_command};
+use kv::CommandId;
+
+/// One step of a plan. What a step needs beyond its length stands in the plan's buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// The steps that follow are this client's.
+    Client(ClientId),
+    /// The next command of the batch.
+    Write,
+    /// A read of the keyspace: an encoded command.
+    Read { length: u32 },
+    /// A session command: an encoded command.
+    Session { length: u32 },
+    /// A reply that was known when the command arrived: its bytes.
+    Literal { length: u32 },
+    /// EXEC: the next `steps` steps are its commands. If `logged`, its writes and what it watches
+    /// are the next record of the batch; otherwise it has no write.
+    Exec { steps: u32, logged: bool },
+    /// The client's run ends here.
+    EndRun,
+    /// The client is to be disconnected.
+    Close,
+}
+
+/// Steps in order, for any number of clients.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) buffer: Vec<u8>,
+    /// When its first run was cut, if it was said.
+    pub(crate) arrived_us: Option<u64>,
+    client: Option<ClientId>,
+}
+
+/// A place in a plan, to move what was added behind it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) step: usize,
+    pub(crate) byte: usize,
+}
+
+impl Plan {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Bytes it holds in memory, roughly.
+    pub(crate) fn memory(&self) -> usize {
+        self.buffer.len() + self.steps.len() * size_of::<Step>()
+    }
+
+    /// The end of the plan as it is now.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { step: self.steps.len(), byte: self.buffer.len() }
+    }
+
+    fn push(&mut self, client: ClientId, step: Step) {
+        if self.client != Some(client) {
+            self.client = Some(client);
+            self.steps.push(Step::Client(client));
+        }
+        self.steps.push(step);
+    }
+
+    pub(crate) fn write(&mut self, client: ClientId) {
+        self.push(client, Step::Write);
+    }
+
+    pub(crate) fn read(&mut self, client: ClientId, id: CommandId, db: u8, args: &[&[u8]]) {
+        let length = encoded_length(args.iter().copied()) as u32;
+        self.push(client, Step::Read { length });
+        push_command(&mut self.buffer, id, db, args.iter().copied());
+    }
+
+    pub(crate) fn session(&mut self, client: ClientId, id: CommandId, db: u8, args: &[&[u8]]) {
+        let length = encoded_length(args.iter().copied()) as u32;
+        self.push(client, Step::Session { length });
+        push_command(&mut self.buffer, id, db, args.iter().copied());
+    }
+
+    /// A read or session command that is encoded already.
+    pub(crate) fn encoded(&mut self, client: ClientId, step: Step, command: &[u8]) {
+        self.push(client, step);
+        self.buffer.extend_from_slice(command);
+    }
+
+    pub(crate) fn literal(&mut self, client: ClientId, reply: &[u8]) {
+        self.push(client, Step::Literal { length: reply.len() as u32 });
+        self.buffer.extend_from_slice(reply);
+    }
+
+    pub(crate) fn exec(&mut self, client: ClientId, steps: u32, logged: bool) {
+        self.push(client, Step::Exec { steps, logged });
+    }
+
+    pub(crate) fn end_run(&mut self, client: ClientId) {
+        self.push(client, Step::EndRun);
+        // The next run of the same client names it again, so that runs can be moved one by one.
+        self.client = None;
+    }
+
+    pub(crate) fn close(&mut self, client: ClientId) {
+        self.push(client, Step::Close);
+    }
+
+    /// Moves all that stands behind `mark` to the end of `other`.
+    pub(crate) fn move_tail(&mut self, mark: Mark, other: &mut Plan) {
+        other.steps.extend(self.steps.drain(mark.step..));
+        other.buffer.extend(self.buffer.drain(mark.byte..));
+        other.client = self.client.take();
+    }
+
+    /// Adds steps of one client from another plan.
+    pub(crate) fn copy_steps(&mut self, client: ClientId, steps: &[Step], buffer: &[u8]) {
+        self.client = None;
+        for step in steps {
+            self.push(client, *step);
+        }
+        self.buffer.extend_from_slice(buffer);
+        self.client = None;
+    }
+
+    /// Adds another plan behind this one.
+    pub(crate) fn append(&mut self, other: Plan) {
+        self.steps.extend(other.steps);
+        self.buffer.extend(other.buffer);
+        self.client = other.client;
+        self.arrived_us = self.arrived_us.or(other.arrived_us);
+    }
+}
+
+impl Step {
+    /// How many bytes of the plan's buffer are the step's.
+    pub(crate) fn length(self) -> usize {
+        match self {
+            Step::Read { length } | Step::Session { length } | Step::Literal { length } => {
+                length as usize
+            }
+            Step::Client(_) | Step::Write | Step::Exec { .. } | Step::EndRun | Step::Close => 0,
+        }
+    }
+}

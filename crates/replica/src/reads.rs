@@ -1,0 +1,152 @@
+//! Reads: gathered, confirmed by a read index, run when this replica has applied so far.
+//!
+//! All runs of reads that arrive in one turn share one read index (thesis 6.4): a leader confirms
+//! that it still leads after they arrived, and tells how far its log was committed then.
+
+use std::collections::VecDeque;
+
+use raft::{LogIndex, Raft, ReadToken};
+
+use crate::errors::Failure;
+use crate::plan::Plan;
+
+/// Runs of reads on their way.
+#[derive(Debug)]
+pub(crate) struct Reads {
+    /// What arrived in this turn.
+    gathering: Plan,
+    /// What waits, oldest first.
+    waiting: VecDeque<Waiting>,
+    next_token: u64,
+    /// A request or its answer may be lost: ask again after so long.
+    patience_us: u64,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    plan: Plan,
+    stage: Stage,
+    created_us: u64,
+    deadline_us: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// No leader has been asked.
+    Unasked,
+    /// A leader was asked, by this token.
+    Asked { token: ReadToken, at_us: u64 },
+    /// The reads may run when this index has been applied.
+    Confirmed(LogIndex),
+}
+
+impl Reads {
+    pub(crate) fn new(patience_us: u64) -> Self {
+        Reads { gathering: Plan::default(), waiting: VecDeque::new(), next_token: 0, patience_us }
+    }
+
+    /// The plan that reads of this turn are added to.
+    pub(crate) fn gathering(&mut self) -> &mut Plan {
+        &mut self.gathering
+    }
+
+    /// Whether any client waits for a read.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.gathering.is_empty() && self.waiting.is_empty()
+    }
+
+    /// How many groups of reads wait.
+    pub(crate) fn waiting_count(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Closes the gathering of this turn, and asks for what has not been asked.
+    pub(crate) fn ask(&mut self, raft: &mut Raft, now_us: u64, timeout_us: u64) {
+        if !self.gathering.is_empty() {
+            let plan = std::mem::take(&mut self.gathering);
+            match self.waiting.back_mut() {
+                // Without a leader turns pile up: they share one question when there is one again.
+                Some(last) if last.stage == Stage::Unasked && last.created_us == now_us => {
+                    last.plan.append(plan);
+                }
+                _ => self.waiting.push_back(Waiting {
+                    plan,
+                    stage: Stage::Unasked,
+                    created_us: now_us,
+                    deadline_us: now_us + timeout_us,
+                }),
+            }
+        }
+        // What is unasked stands at the end, unless questions failed: then `tick` asks again.
+        for waiting in self.waiting.iter_mut().rev() {
+            if waiting.stage != Stage::Unasked {
+                break;
+            }
+            self.next_token += 1;
+            let token = ReadToken(self.next_token);
+            if raft.read_index(token).is_err() {
+                break;
+            }
+            waiting.stage = Stage::Asked { token, at_us: now_us };
+        }
+    }
+
+    /// A read index was confirmed.
+    pub(crate) fn confirmed(&mut self, token: ReadToken, index: LogIndex) {
+        if let Some(waiting) = self.asked(token) {
+            waiting.stage = Stage::Confirmed(index);
+        }
+    }
+
+    /// A question will not be answered: the leader stepped down.
+    pub(crate) fn refused(&mut self, token: ReadToken) {
+        if let Some(waiting) = self.asked(token) {
+            waiting.stage = Stage::Unasked;
+        }
+    }
+
+    fn asked(&mut self, token: ReadToken) -> Option<&mut Waiting> {
+        self.waiting.iter_mut().find(
+            |waiting| matches!(waiting.stage, Stage::Asked { token: asked, .. } if asked == token),
+        )
+    }
+
+    /// Takes out a plan that may run now that `applied` has been applied.
+    pub(crate) fn take_ready(&mut self, applied: LogIndex) -> Option<Plan> {
+        let ready = self.waiting.iter().position(
+            |waiting| matches!(waiting.stage, Stage::Confirmed(index) if index <= applied),
+        )?;
+        self.waiting.remove(ready).map(|waiting| waiting.plan)
+    }
+
+    /// Asks again what may be lost, and appends the plans whose deadline has passed.
+    pub(crate) fn tick(
+        &mut self,
+        raft: &mut Raft,
+        now_us: u64,
+        failed: &mut Vec<(Plan, Failure)>,
+    ) {
+        while self.waiting.front().is_some_and(|waiting| waiting.deadline_us <= now_us) {
+            if let Some(waiting) = self.waiting.pop_front() {
+                let waited_ms = (now_us - waiting.created_us) / 1000;
+                failed.push((waiting.plan, Failure::NeverHanded { waited_ms }));
+            }
+        }
+        for waiting in &mut self.waiting {
+            let ask = match waiting.stage {
+                Stage::Unasked => true,
+                Stage::Asked { at_us, .. } => now_us.saturating_sub(at_us) > self.patience_us,
+                Stage::Confirmed(_) => false,
+            };
+            if !ask {
+                continue;
+            }
+            self.next_token += 1;
+            let token = ReadToken(self.next_token);
+            match raft.read_index(token) {
+                Ok(()) => waiting.stage = Stage::Asked { token, at_us: now_us },
+                Err(_) => waiting.stage = Stage::Unasked,
+            }
+        }
+    }
+}

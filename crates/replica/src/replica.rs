@@ -1,0 +1,654 @@
+//! One replica of one group: Raft, the state machine, and this node's clients, driven by a shell.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use bytes::Bytes;
+use raft::{
+    ConfState, Entry, EntryKind, Envelope, LogIndex, Message, NodeId, Raft, ReadRequestId, Ready,
+    Recovered, Role, WriteId,
+};
+use resp::Encoder;
+
+use crate::batch::BatchReader;
+use crate::bootstrap::{Bootstrap, FEATURE_LEVEL};
+use crate::commands;
+use crate::config::{ClientId, ClientInfo, Config, Disconnect, HostStats, Now, PeerInfo};
+use crate::dispatch::WAITING_INPUT_MAX;
+use crate::errors::Failure;
+use crate::execute;
+use crate::gateway::{Gateway, OwnBatch};
+use crate::machine::{Admission, Machine};
+use crate::message::{Forward, ForwardRefused, PeerMessage, Refusal};
+use crate::metrics::Metrics;
+use crate::node::{Consensus, Member, Node};
+use crate::output::{Output, Write};
+use crate::plan::Plan;
+use crate::pubsub::PubSub;
+use crate::random::Random;
+use crate::reads::Reads;
+use crate::session::Sessions;
+use crate::settings::Settings;
+use crate::slowlog::Slowlog;
+use crate::stats::Stats;
+use crate::storage;
+
+/// How long a client may stay connected without authenticating, where a password is required.
+const AUTHENTICATION_DEADLINE_US: u64 = 10_000_000;
+
+/// A replica. See the [crate](crate) for what it does; the shell's duties are:
+///
+/// 1. Call [`tick`](Self::tick) every [`Config::tick_ms`], and pass every input as it comes.
+/// 2. After the inputs of a turn, call [`drain`](Self::drain) once and carry out its [`Output`]:
+///    writes strictly in order, messages to one peer in order.
+/// 3. Never report a write as [`persisted`](Self::persisted) before it and all writes before it are
+///    on stable storage. The promise of this system rests on that.
+#[derive(Debug)]
+pub struct Replica {
+    pub(crate) raft: Raft,
+    pub(crate) node: Node,
+    pub(crate) gateway: Gateway,
+    pub(crate) reads: Reads,
+    /// Messages that may leave when a write is durable, oldest first.
+    held: VecDeque<(WriteId, Vec<Envelope>)>,
+    /// Messages that leave at the next drain.
+    messages: Vec<(NodeId, PeerMessage)>,
+    /// Clients whose next request waits for time to pass or for room, not for its own runs.
+    pub(crate) waiting: BTreeSet<ClientId>,
+    /// Clients that may be read again.
+    pub(crate) resumed: Vec<ClientId>,
+    /// Runs of reads that met a key due by the clock: they go through the log.
+    deferred: Plan,
+    /// The index up to which a time entry of ours must be applied before another is proposed.
+    time_entry: Option<LogIndex>,
+    /// When idle clients were last looked for.
+    clients_checked_us: u64,
+    /// No request is started any more.
+    pub(crate) draining: bool,
+    /// The replica cannot go on, and why.
+    fatal: Option<String>,
+}
+
+/// A replica cannot be made of this configuration and what was recovered.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Raft refuses them.
+    #[error(transparent)]
+    Raft(#[from] raft::ConfigError),
+    /// The tick does not divide time finely enough.
+    #[error(
+        "the tick ({tick_ms} ms) must be shorter than the heartbeat interval ({heartbeat_ms} ms)"
+    )]
+    Tick {
+        /// The tick.
+        tick_ms: u64,
+        /// The heartbeat interval.
+        heartbeat_ms: u64,
+    },
+}
+
+impl Replica {
+    /// A replica that starts from what was recovered. The state machine is empty and is rebuilt by
+    /// applying the log.
+    ///
+    /// # Errors
+    /// If the configuration contradicts itself or what was recovered.
+    pub fn new(config: Config, recovered: Recovered, now: Now) -> Result<Self, StartError> {
+        if config.tick_ms == 0 || config.tick_ms > config.heartbeat_ms {
+            return Err(StartError::Tick {
+                tick_ms: config.tick_ms,
+                heartbeat_ms: config.heartbeat_ms,
+            });
+        }
+        let raft = Raft::new(raft_config(&config), recovered)?;
+        let patience_us = (config.election_timeout_ms * 4).max(1000) * 1000;
+        let gateway = Gateway::new(config.node, config.incarnation, patience_us);
+        let reads = Reads::new(config.election_timeout_ms * 1000);
+        let mut node = Node {
+            settings: Settings::new(&config),
+            machine: Machine::new(),
+            sessions: Sessions::default(),
+            pubsub: PubSub::default(),
+            stats: Stats::default(),
+            slowlog: Slowlog::default(),
+            members: members(&config),
+            consensus: Consensus::of(&raft),
+            host: HostStats::default(),
+            now,
+            started: now,
+            random: Random::new(config.seed),
+            pause: None,
+            flush: Vec::new(),
+            closing: Vec::new(),
+            runnable: Vec::new(),
+            shutdown: None,
+            config,
+        };
+        node.consensus.leader_changes = 0;
+        Ok(Replica {
+            raft,
+            node,
+            gateway,
+            reads,
+            held: VecDeque::new(),
+            messages: Vec::new(),
+            waiting: BTreeSet::new(),
+            resumed: Vec::new(),
+            deferred: Plan::default(),
+            time_entry: None,
+            clients_checked_us: now.mono_us,
+            draining: false,
+            fatal: None,
+        })
+    }
+
+    /// Time has passed: call every [`Config::tick_ms`].
+    pub fn tick(&mut self, now: Now) {
+        self.set_now(now);
+        self.raft.tick();
+        let mut failed = Vec::new();
+        self.gateway.tick(now.mono_us, &mut failed);
+        self.reads.tick(&mut self.raft, now.mono_us, &mut failed);
+        for (plan, failure) in failed {
+            execute::fail(&mut self.node, &plan, failure);
+        }
+        self.node.stats.sample(now, &self.node.host);
+        self.propose_time();
+        self.refresh_members();
+        commands::resume_paused(&mut self.node);
+        // What looks at every client is done once a second, however short the tick.
+        if now.mono_us.saturating_sub(self.clients_checked_us) >= 1_000_000 {
+            self.clients_checked_us = now.mono_us;
+            commands::close_idle(&mut self.node);
+            self.close_unauthenticated();
+        }
+        for client in std::mem::take(&mut self.waiting) {
+            self.node.wake(client);
+        }
+    }
+
+    /// A connection to a peer stands: both ways of speaking to it start afresh.
+    pub fn peer_connected(&mut self, now: Now, peer: NodeId, info: PeerInfo) {
+        self.set_now(now);
+        self.node.peer_connected(peer, info);
+        self.raft.peer_connected(peer);
+        self.gateway.connection_restored(peer);
+    }
+
+    /// A connection to a peer ended.
+    pub fn peer_disconnected(&mut self, now: Now, peer: NodeId, reason: Disconnect) {
+        self.set_now(now);
+        if let Some(member) = self.node.members.get_mut(&peer) {
+            member.connected = false;
+        }
+        if reason == Disconnect::Reset {
+            self.raft.peer_reset(peer);
+        }
+    }
+
+    /// A message of a peer. Whatever it says, it does no harm: what makes no sense is dropped.
+    pub fn peer_message(&mut self, now: Now, from: NodeId, message: PeerMessage) {
+        self.set_now(now);
+        match message {
+            PeerMessage::Raft(message) => self.step(from, message),
+            PeerMessage::Forward(forward) => self.forwarded(from, forward),
+            PeerMessage::ForwardRefused(refusal) => {
+                if let Some(plan) = self.gateway.refused(&refusal) {
+                    execute::fail(&mut self.node, &plan, Failure::DiskFull);
+                }
+            }
+        }
+    }
+
+    /// A write, and all before it, is on stable storage.
+    pub fn persisted(&mut self, now: Now, write: WriteId) {
+        self.set_now(now);
+        self.raft.persisted(write);
+        while self.held.front().is_some_and(|(held, _)| *held <= write) {
+            if let Some((_, envelopes)) = self.held.pop_front() {
+                self.send(envelopes);
+            }
+        }
+    }
+
+    /// Entries read back from the log on disk.
+    pub fn entries_read(&mut self, now: Now, request: ReadRequestId, entries: Vec<Entry>) {
+        self.set_now(now);
+        self.raft.entries_read(request, entries);
+    }
+
+    /// The log's disk has run short of space, or has space again.
+    pub fn disk_space(&mut self, now: Now, low: bool) {
+        self.set_now(now);
+        self.node.consensus.disk_full = low;
+    }
+
+    /// A client connected. `None`: there are too many, disconnect it.
+    pub fn client_connected(&mut self, now: Now, info: ClientInfo) -> Option<ClientId> {
+        self.set_now(now);
+        if self.node.sessions.count() >= self.node.settings.clients_max {
+            self.node.stats.rejected_connections += 1;
+            return None;
+        }
+        let authenticated = !self.node.settings.requires_authentication();
+        Some(self.node.sessions.insert(info, now.mono_us, authenticated))
+    }
+
+    /// Bytes of a client. Whole requests are started where they stand; only an incomplete rest, or
+    /// what has to wait, is copied.
+    pub fn client_received(&mut self, now: Now, client: ClientId, bytes: &[u8]) {
+        self.set_now(now);
+        self.advance(client, bytes);
+    }
+
+    /// A client is gone. What it has in the log takes effect; nobody hears the replies.
+    pub fn client_disconnected(&mut self, client: ClientId) {
+        if let Some(mut session) = self.node.sessions.remove(client) {
+            self.node.pubsub.remove_client(client, &mut session);
+            self.waiting.remove(&client);
+        }
+    }
+
+    /// What waits to be written to a client.
+    pub fn client_output(&self, client: ClientId) -> &[u8] {
+        self.node.sessions.find(client).map_or(&[], |session| session.pending_output())
+    }
+
+    /// The first `count` bytes of [`client_output`](Self::client_output) were written.
+    pub fn client_written(&mut self, client: ClientId, count: usize) {
+        let Some(session) = self.node.sessions.find_mut(client) else { return };
+        session.output_start += count;
+        if session.output_start >= session.output.len() {
+            session.output_start = 0;
+            session.output.clear();
+            if session.output.capacity() > 64 << 10 {
+                session.output = Vec::new();
+            }
+            if !session.pending_input().is_empty() {
+                self.node.wake(client);
+            }
+        }
+    }
+
+    /// Whether the client's socket is to be read. After a no, wait for [`Output::resumed`].
+    pub fn client_wants_input(&mut self, client: ClientId) -> bool {
+        let Some(session) = self.node.sessions.find_mut(client) else { return false };
+        if session.closing {
+            return false;
+        }
+        // A request that is incomplete needs more bytes, however many there are.
+        let waits = session.runs_in_flight > 0
+            || session.waiting_since_us.is_some()
+            || !session.pending_output().is_empty();
+        session.input_stopped = waits && session.pending_input().len() >= WAITING_INPUT_MAX;
+        !session.input_stopped
+    }
+
+    /// Ends a turn: starts what can be started, hands over what was gathered, applies what was
+    /// committed, and fills `output` with everything that leaves.
+    pub fn drain(&mut self, now: Now, output: &mut Output) {
+        self.set_now(now);
+        output.clear();
+        loop {
+            self.run_runnable();
+            self.hand_over();
+            self.drain_raft(output);
+            self.run_reads();
+            if self.node.runnable.is_empty() && self.deferred.is_empty() {
+                break;
+            }
+        }
+        output.messages.append(&mut self.messages);
+        for &client in &self.node.flush {
+            if let Some(session) = self.node.sessions.find_mut(client) {
+                session.flushing = false;
+            }
+        }
+        output.flush.append(&mut self.node.flush);
+        output.close.append(&mut self.node.closing);
+        output.resumed.append(&mut self.resumed);
+        output.shutdown = self.node.shutdown.take();
+        output.fatal = self.fatal.take();
+    }
+
+    /// Starts no more requests, and hands leadership over.
+    pub fn begin_shutdown(&mut self, now: Now) {
+        self.set_now(now);
+        self.draining = true;
+        if self.raft.is_leader() {
+            // Without a peer to take over there is nobody to hand it to, and nothing to wait for.
+            let _ = self.raft.transfer_leadership(None);
+        }
+    }
+
+    /// Whether all that clients wait for is answered, and leadership handed over if it can be.
+    pub fn shutdown_finished(&self) -> bool {
+        let leads = self.raft.is_leader() && self.raft.status().transferring.is_some();
+        !leads && self.reads.is_empty() && !self.gateway.has_waiting_clients()
+    }
+
+    /// Takes figures about the host, for INFO.
+    pub fn set_host_stats(&mut self, host: HostStats) {
+        self.node.host = host;
+    }
+
+    /// Whether this node can serve reads now: it knows a leader, and has applied what it knows to
+    /// be committed.
+    pub fn is_ready(&self) -> bool {
+        self.node.machine.is_bootstrapped()
+            && self.raft.leader().is_some()
+            && self.node.consensus.applied >= self.raft.commit()
+    }
+
+    /// Figures for monitoring.
+    pub fn metrics(&self) -> Metrics {
+        Metrics::of(self)
+    }
+
+    /// A hash of the replicated state: equal on replicas that have applied the same index.
+    pub fn state_hash(&self) -> u64 {
+        self.node.machine.store.state_hash()
+    }
+
+    fn set_now(&mut self, now: Now) {
+        self.node.now = now;
+        self.raft.set_wall_ms(now.wall_ms);
+    }
+
+    fn step(&mut self, from: NodeId, message: Message) {
+        let envelope = Envelope {
+            cluster: self.node.config.cluster,
+            group: self.node.config.group,
+            from,
+            to: self.node.config.node,
+            message,
+        };
+        if let Err(error) = self.raft.step(envelope) {
+            tracing::warn!(%from, %error, "refused a message");
+        }
+    }
+
+    /// A gateway hands over a batch: it goes into the log as it is.
+    fn forwarded(&mut self, from: NodeId, forward: Forward) {
+        let header = match BatchReader::open(&forward.batch) {
+            Ok((header, _)) if header.gateway == from => header,
+            _ => {
+                tracing::warn!(%from, "refused a forwarded batch that is not one");
+                return;
+            }
+        };
+        let oversized = forward.batch.len() > self.node.config.entry_bytes_max.saturating_mul(2);
+        let reason = if oversized {
+            Refusal::Malformed
+        } else if self.node.consensus.disk_full {
+            Refusal::DiskFull
+        } else {
+            let wall_ms = self.node.now.wall_ms;
+            match self.raft.propose(EntryKind::Batch, forward.batch, wall_ms) {
+                Ok(_) => return,
+                Err(raft::ProposeError::NotLeader { .. }) => Refusal::NotLeader,
+                Err(_) => Refusal::Busy,
+            }
+        };
+        let refusal = ForwardRefused {
+            term: forward.term,
+            incarnation: header.incarnation,
+            sequence: header.sequence,
+            reason,
+            leader: self.raft.leader(),
+        };
+        self.messages.push((from, PeerMessage::ForwardRefused(refusal)));
+    }
+
+    fn run_runnable(&mut self) {
+        for client in std::mem::take(&mut self.node.runnable) {
+            if let Some(session) = self.node.sessions.find_mut(client) {
+                session.queued = false;
+                self.advance(client, &[]);
+            }
+        }
+        if !self.deferred.is_empty() {
+            let deferred = std::mem::take(&mut self.deferred);
+            self.gateway.gathering().plan.append(deferred);
+        }
+    }
+
+    fn hand_over(&mut self) {
+        let now = self.node.now;
+        let timeout_us = self.node.config.request_timeout_ms * 1000;
+        self.gateway.close_batch(now.mono_us, timeout_us);
+        let resent = self.gateway.hand_over(&mut self.raft, now.wall_ms, &mut self.messages);
+        self.node.stats.batches_resent += resent;
+        self.reads.ask(&mut self.raft, now.mono_us, timeout_us);
+    }
+
+    fn drain_raft(&mut self, output: &mut Output) {
+        while let Some(ready) = self.raft.ready() {
+            self.handle_ready(ready, output);
+        }
+        self.note_consensus();
+    }
+
+    fn handle_ready(&mut self, ready: Ready, output: &mut Output) {
+        self.send(ready.messages);
+        if let Some(mut persist) = ready.persist {
+            let envelopes = std::mem::take(&mut persist.messages);
+            if !envelopes.is_empty() {
+                self.held.push_back((persist.write, envelopes));
+            }
+            output.writes.push(Write {
+                id: persist.write,
+                records: storage::records(self.node.config.group, &persist),
+                sync: persist.sync,
+            });
+        }
+        output.entry_reads.extend(ready.read_entries);
+        if ready.soft_state.is_some() {
+            self.note_consensus();
+        }
+        if let Some(last) = ready.apply.last().map(|entry| entry.id.index) {
+            for entry in &ready.apply {
+                self.apply(entry);
+            }
+            self.raft.applied(last);
+            self.node.consensus.applied = last;
+        }
+        for (token, index) in ready.reads {
+            self.node.stats.read_rounds += 1;
+            self.reads.confirmed(token, index);
+        }
+        for token in ready.reads_failed {
+            self.reads.refused(token);
+        }
+    }
+
+    fn send(&mut self, envelopes: Vec<Envelope>) {
+        self.messages.extend(
+            envelopes
+                .into_iter()
+                .map(|envelope| (envelope.to, PeerMessage::Raft(envelope.message))),
+        );
+    }
+
+    /// Applies one committed entry. Only the entry and the state before it decide what happens;
+    /// the plan of an own batch adds replies.
+    fn apply(&mut self, entry: &Entry) {
+        self.node.machine.begin_entry(entry);
+        self.node.stats.entries_applied += 1;
+        match entry.kind {
+            EntryKind::Noop | EntryKind::Membership => {}
+            EntryKind::Bootstrap => match Bootstrap::decode(&entry.payload) {
+                Ok(record) => self.node.machine.bootstrap(record),
+                Err(error) => self.fatal = Some(error.to_string()),
+            },
+            EntryKind::Batch => self.apply_batch(&entry.payload),
+        }
+    }
+
+    fn apply_batch(&mut self, payload: &Bytes) {
+        let Ok((header, batch)) = BatchReader::open(payload) else {
+            tracing::error!("skipped a batch without a header, as every replica does");
+            return;
+        };
+        let config = &self.node.config;
+        let is_own =
+            header.gateway == config.node && header.incarnation == config.incarnation;
+        match self.node.machine.admit(&header) {
+            Admission::Seen => {}
+            Admission::Gap if is_own => self.gateway.gap(),
+            Admission::Gap => {}
+            Admission::Apply if is_own => {
+                self.node.stats.batches_applied += 1;
+                match self.gateway.applied(header.sequence, self.node.now.mono_us) {
+                    OwnBatch::Next(Some(plan)) => {
+                        execute::apply_with_plan(&mut self.node, batch, &plan);
+                    }
+                    OwnBatch::Next(None) | OwnBatch::Unknown => self.apply_silently(batch),
+                }
+            }
+            Admission::Apply => self.apply_silently(batch),
+        }
+    }
+
+    fn apply_silently(&mut self, batch: BatchReader<'_>) {
+        if let Err(error) = execute::apply(&mut self.node, batch) {
+            tracing::error!(%error, "cut a malformed batch short, as every replica does");
+        }
+    }
+
+    fn run_reads(&mut self) {
+        while let Some(plan) = self.reads.take_ready(self.node.consensus.applied) {
+            execute::run_reads(&mut self.node, &plan, &mut self.deferred);
+        }
+    }
+
+    /// Takes over what commands and the gateway see of consensus.
+    fn note_consensus(&mut self) {
+        let before = self.node.consensus;
+        let mut after = Consensus::of(&self.raft);
+        after.applied = before.applied;
+        after.disk_full = before.disk_full;
+        after.leader_changes = before.leader_changes;
+        if after.leader.is_some() && (after.leader, after.term) != (before.leader, before.term) {
+            after.leader_changes += 1;
+        }
+        if (after.role, after.leader) != (before.role, before.leader) {
+            log_role(&after);
+        }
+        self.node.consensus = after;
+        self.gateway.set_leader(after.leader, after.term);
+    }
+
+    /// As the leader, moves the log's time on when a key is due, so that keys go on time.
+    fn propose_time(&mut self) {
+        let applied = self.node.consensus.applied;
+        if self.time_entry.is_some_and(|index| index > applied) || !self.raft.is_leader() {
+            return;
+        }
+        self.time_entry = None;
+        let wall_ms = self.node.now.wall_ms;
+        let store = &self.node.machine.store;
+        let is_due = store.next_expiry().is_some_and(|at| at <= wall_ms.max(store.time_ms()));
+        if is_due && let Ok(id) = self.raft.propose(EntryKind::Noop, Bytes::new(), wall_ms) {
+            self.time_entry = Some(id.index);
+        }
+    }
+
+    fn refresh_members(&mut self) {
+        let is_leader = self.raft.is_leader();
+        for peer in self.raft.status().peers {
+            if let Some(member) = self.node.members.get_mut(&peer.id) {
+                member.matched = if is_leader { peer.match_index.0 } else { 0 };
+            }
+        }
+    }
+
+    fn close_unauthenticated(&mut self) {
+        if !self.node.settings.requires_authentication() {
+            return;
+        }
+        let now_us = self.node.now.mono_us;
+        let late: Vec<ClientId> = self
+            .node
+            .sessions
+            .iter()
+            .filter(|(_, session)| {
+                !session.authenticated
+                    && now_us.saturating_sub(session.connected_us) > AUTHENTICATION_DEADLINE_US
+            })
+            .map(|(client, _)| client)
+            .collect();
+        for client in late {
+            if let Some(session) = self.node.sessions.find_mut(client) {
+                Encoder::new(&mut session.output, session.protocol)
+                    .error("NOAUTH Authentication took too long.");
+            }
+            self.node.flush(client);
+            self.node.close(client);
+        }
+    }
+}
+
+impl Consensus {
+    fn of(raft: &Raft) -> Self {
+        Consensus {
+            role: raft.role(),
+            term: raft.term(),
+            leader: raft.leader(),
+            commit: raft.commit(),
+            applied: LogIndex(0),
+            last: raft.last_index(),
+            leader_changes: 0,
+            disk_full: false,
+        }
+    }
+}
+
+fn log_role(consensus: &Consensus) {
+    let term = consensus.term.0;
+    match (consensus.role, consensus.leader) {
+        (Role::Leader, _) => tracing::info!(term, "leading"),
+        (Role::Follower, Some(leader)) => tracing::info!(term, leader = leader.0, "following"),
+        (role, None) => tracing::info!(term, %role, "no leader"),
+        (role, Some(leader)) => tracing::info!(term, %role, leader = leader.0, "campaigning"),
+    }
+}
+
+fn raft_config(config: &Config) -> raft::Config {
+    let ticks = |ms: u64| u32::try_from(ms / config.tick_ms).unwrap_or(u32::MAX / 4).max(1);
+    let bootstrap = Bootstrap {
+        feature_level: FEATURE_LEVEL,
+        secret: config.cluster_secret,
+        members: config.members.iter().map(|(&node, peer)| (node, peer.clone())).collect(),
+    };
+    let election_ticks = ticks(config.election_timeout_ms);
+    raft::Config {
+        cluster: config.cluster,
+        group: config.group,
+        conf: ConfState::of_voters(config.members.keys().copied()),
+        election_timeout_ticks_min: election_ticks,
+        election_timeout_ticks_max: election_ticks * 2,
+        heartbeat_ticks: ticks(config.heartbeat_ms),
+        append_bytes_max: config.batch_bytes_max,
+        uncommitted_bytes_max: config.unapplied_bytes_max * 2,
+        log_cache_bytes_max: config.unapplied_bytes_max,
+        seed: config.seed,
+        bootstrap: Bytes::from(bootstrap.encode()),
+        ..raft::Config::new(config.node, config.members.keys().copied())
+    }
+}
+
+fn members(config: &Config) -> BTreeMap<NodeId, Member> {
+    let member = |(&node, peer_addr): (&NodeId, &String)| {
+        let is_self = node == config.node;
+        let member = Member {
+            peer_addr: peer_addr.clone(),
+            client_addr: if is_self { config.client_addr.clone() } else { String::new() },
+            version: if is_self { config.info.version.clone() } else { String::new() },
+            connected: is_self,
+            matched: 0,
+        };
+        (node, member)
+    };
+    config.members.iter().map(member).collect()
+}

@@ -1,0 +1,452 @@
+//! A cluster of replicas in one thread: a network, disks and clocks that do what a test says.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::Path;
+use std::sync::Arc;
+
+use raft::{ClusterId, GroupId, NodeId};
+use replica::{
+    ClientId, ClientInfo, Config, Disconnect, NodeInfo, Now, Output, PeerInfo, PeerMessage,
+    Replica, Write, storage,
+};
+use resp::{ReplyBuffer, Value};
+use vfs::{Crash, MemVfs};
+use wal::data_dir::DataDir;
+use wal::{Options, Wal};
+
+pub const TICK_MS: u64 = 10;
+const GROUP: u64 = 1;
+
+/// The whole cluster.
+pub struct World {
+    pub nodes: Vec<Node>,
+    pub now: Now,
+    /// Messages under way: from, to, what.
+    pub network: VecDeque<(u64, u64, PeerMessage)>,
+    /// Directed links that lose everything.
+    pub cut: BTreeSet<(u64, u64)>,
+    pub config: fn(&mut Config),
+}
+
+/// One node: its process, if it runs, and its disk.
+pub struct Node {
+    pub id: u64,
+    pub replica: Option<Replica>,
+    pub incarnation: u64,
+    /// Its disk, which outlives the process.
+    pub vfs: MemVfs,
+    /// Its log, while it runs.
+    log: Option<(DataDir, Wal)>,
+    /// Writes that have not reached the log.
+    pub pending: VecDeque<Write>,
+    /// Nothing becomes durable while set.
+    pub disk_stalled: bool,
+    /// Added to the world's wall clock, in ms.
+    pub clock_offset_ms: i64,
+    output: Output,
+    replies: BTreeMap<ClientId, ReplyBuffer>,
+    pub closed: BTreeSet<ClientId>,
+}
+
+/// A client of one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client {
+    pub node: u64,
+    pub id: ClientId,
+}
+
+impl World {
+    pub fn new(count: u64) -> World {
+        World::with(count, |_| {})
+    }
+
+    pub fn with(count: u64, config: fn(&mut Config)) -> World {
+        let mut world = World {
+            nodes: (1..=count).map(Node::new).collect(),
+            now: Now {
+                wall_ms: 1_700_000_000_000,
+                mono_us: 1_000_000,
+            },
+            network: VecDeque::new(),
+            cut: BTreeSet::new(),
+            config,
+        };
+        for id in 1..=count {
+            world.start(id);
+        }
+        world
+    }
+
+    /// A cluster that has a leader and has applied its bootstrap record everywhere.
+    pub fn ready(count: u64) -> World {
+        let mut world = World::new(count);
+        world.run_until("every node is ready", |world| {
+            world
+                .nodes
+                .iter()
+                .all(|node| node.replica.as_ref().is_some_and(Replica::is_ready))
+        });
+        world
+    }
+
+    pub fn node(&mut self, id: u64) -> &mut Node {
+        &mut self.nodes[id as usize - 1]
+    }
+
+    pub fn replica(&mut self, id: u64) -> &mut Replica {
+        self.node(id).replica.as_mut().expect("the node runs")
+    }
+
+    pub fn start(&mut self, id: u64) {
+        let count = self.nodes.len() as u64;
+        let now = self.now;
+        let change = self.config;
+        let node = self.node(id);
+        let vfs: Arc<dyn vfs::Vfs> = Arc::new(node.vfs.clone());
+        let mut dir = DataDir::open(vfs, Path::new("/data"), 7, id).expect("its own directory");
+        let options = Options {
+            segment_bytes: 256 << 10,
+            ..Options::default()
+        };
+        let (log, recovery) = dir.open_wal(options).expect("an intact log");
+        node.incarnation = dir.incarnation();
+        let recovered = storage::recovered(recovery.groups.get(&GROUP)).expect("readable");
+        node.log = Some((dir, log));
+        let mut config = Config {
+            cluster: ClusterId(7),
+            group: GroupId(GROUP),
+            node: NodeId(id),
+            incarnation: node.incarnation,
+            members: (1..=count)
+                .map(|id| (NodeId(id), format!("127.0.0.1:{}", 8000 + id)))
+                .collect(),
+            tick_ms: TICK_MS,
+            election_timeout_ms: 150,
+            heartbeat_ms: 30,
+            seed: id * 31 + node.incarnation,
+            cluster_secret: [id as u8; 16],
+            request_timeout_ms: 5_000,
+            entry_bytes_max: 16 << 20,
+            batch_bytes_max: 1 << 20,
+            unapplied_bytes_max: 64 << 20,
+            clients_max: 10_000,
+            output_bytes_max: 64 << 20,
+            requirepass: None,
+            client_addr: format!("127.0.0.1:{}", 7000 + id),
+            info: NodeInfo::default(),
+        };
+        change(&mut config);
+        node.replica = Some(Replica::new(config, recovered, now).expect("valid"));
+        for peer in 1..=count {
+            if peer != id && self.node(peer).replica.is_some() {
+                self.connect(id, peer);
+                self.connect(peer, id);
+            }
+        }
+    }
+
+    fn connect(&mut self, id: u64, peer: u64) {
+        let info = PeerInfo {
+            client_addr: format!("127.0.0.1:{}", 7000 + peer),
+            version: "test".into(),
+            incarnation: self.node(peer).incarnation,
+        };
+        let now = self.now;
+        self.replica(id).peer_connected(now, NodeId(peer), info);
+    }
+
+    /// kill -9, and loss of power: what is not durable is gone.
+    pub fn crash(&mut self, id: u64) {
+        let node = self.node(id);
+        node.replica = None;
+        node.log = None;
+        node.pending.clear();
+        node.vfs.crash(Crash::LoseUnsynced);
+        node.replies.clear();
+        self.network
+            .retain(|(from, to, _)| *from != id && *to != id);
+        let now = self.now;
+        for node in &mut self.nodes {
+            if let Some(replica) = &mut node.replica {
+                replica.peer_disconnected(now, NodeId(id), Disconnect::Reset);
+            }
+        }
+    }
+
+    /// Cuts a node off from all others, both ways.
+    pub fn isolate(&mut self, id: u64) {
+        for peer in 1..=self.nodes.len() as u64 {
+            self.cut.insert((id, peer));
+            self.cut.insert((peer, id));
+        }
+    }
+
+    pub fn heal(&mut self) {
+        self.cut.clear();
+        let count = self.nodes.len() as u64;
+        for id in 1..=count {
+            for peer in 1..=count {
+                if id != peer
+                    && self.node(id).replica.is_some()
+                    && self.node(peer).replica.is_some()
+                {
+                    self.connect(id, peer);
+                }
+            }
+        }
+    }
+
+    /// Lets everything happen that needs no time.
+    pub fn settle(&mut self) {
+        for _ in 0..10_000 {
+            let mut quiet = true;
+            for index in 0..self.nodes.len() {
+                quiet &= !self.turn(index);
+            }
+            if quiet && self.network.is_empty() {
+                return;
+            }
+            for (from, to, message) in std::mem::take(&mut self.network) {
+                if self.cut.contains(&(from, to)) {
+                    continue;
+                }
+                let now = self.local_now(to);
+                if let Some(replica) = &mut self.node(to).replica {
+                    replica.peer_message(now, NodeId(from), message);
+                }
+            }
+        }
+        panic!("the cluster does not settle");
+    }
+
+    fn local_now(&mut self, id: u64) -> Now {
+        let mut now = self.now;
+        now.wall_ms = now
+            .wall_ms
+            .wrapping_add_signed(self.node(id).clock_offset_ms);
+        now
+    }
+
+    /// One turn of one node: drain, then its disk. Whether anything happened.
+    fn turn(&mut self, index: usize) -> bool {
+        let now = self.local_now(index as u64 + 1);
+        let node = &mut self.nodes[index];
+        let Some(replica) = &mut node.replica else {
+            return false;
+        };
+        let mut output = std::mem::take(&mut node.output);
+        replica.drain(now, &mut output);
+        assert_eq!(output.fatal, None, "node {} cannot go on", node.id);
+        let mut busy = !output.messages.is_empty() || !output.writes.is_empty();
+        for (to, message) in output.messages.drain(..) {
+            self.network.push_back((node.id, to.0, message));
+        }
+        for client in output.flush.drain(..) {
+            let bytes = replica.client_output(client).to_vec();
+            replica.client_written(client, bytes.len());
+            node.replies.entry(client).or_default().feed(&bytes);
+            busy = true;
+        }
+        for client in output.close.drain(..) {
+            replica.client_disconnected(client);
+            node.closed.insert(client);
+        }
+        let (_, log) = node.log.as_mut().expect("the node runs");
+        for request in output.entry_reads.drain(..) {
+            let (first, last) = (request.first.0, request.last.0);
+            let records = log
+                .read(GROUP, first, last, request.bytes_max)
+                .expect("intact");
+            let entries = records
+                .into_iter()
+                .map(|record| storage::entry(record).expect("one"));
+            replica.entries_read(now, request.request, entries.collect());
+            busy = true;
+        }
+        node.pending.extend(output.writes.drain(..));
+        if !node.disk_stalled {
+            while let Some(write) = node.pending.pop_front() {
+                log.append(&write.records).expect("room");
+                if write.sync {
+                    log.sync().expect("a disk that works");
+                }
+                replica.persisted(now, write.id);
+                busy = true;
+            }
+            log.prepare_next().expect("a disk that works");
+        }
+        node.output = output;
+        busy
+    }
+
+    /// Lets time pass.
+    pub fn run_ms(&mut self, ms: u64) {
+        for _ in 0..ms.div_ceil(TICK_MS) {
+            self.now.wall_ms += TICK_MS;
+            self.now.mono_us += TICK_MS * 1000;
+            for id in 1..=self.nodes.len() as u64 {
+                let now = self.local_now(id);
+                if let Some(replica) = &mut self.node(id).replica {
+                    replica.tick(now);
+                }
+            }
+            self.settle();
+        }
+    }
+
+    pub fn run_until(&mut self, what: &str, mut done: impl FnMut(&mut World) -> bool) {
+        for _ in 0..6_000 {
+            if done(self) {
+                return;
+            }
+            self.run_ms(TICK_MS);
+        }
+        panic!("a minute passed, and not: {what}");
+    }
+
+    /// The leader that a majority follows.
+    pub fn leader(&mut self) -> u64 {
+        let mut leader = 0;
+        self.run_until("a leader", |world| {
+            let majority = world.nodes.len() / 2 + 1;
+            let mut followers = BTreeMap::new();
+            for node in &world.nodes {
+                if let Some(metrics) = node.replica.as_ref().map(Replica::metrics) {
+                    *followers.entry((metrics.term, metrics.leader)).or_insert(0) += 1;
+                }
+            }
+            let found = followers
+                .iter()
+                .find(|((_, id), count)| *id != 0 && **count >= majority);
+            leader = found.map_or(0, |((_, id), _)| *id);
+            leader != 0 && world.node(leader).replica.is_some()
+        });
+        leader
+    }
+
+    /// A node that does not lead.
+    pub fn follower(&mut self) -> u64 {
+        let leader = self.leader();
+        (1..)
+            .find(|id| *id != leader && self.nodes[*id as usize - 1].replica.is_some())
+            .expect("one")
+    }
+
+    pub fn client(&mut self, node: u64) -> Client {
+        let now = self.now;
+        let info = ClientInfo {
+            peer_addr: "127.0.0.1:5000".into(),
+            ..ClientInfo::default()
+        };
+        let id = self
+            .replica(node)
+            .client_connected(now, info)
+            .expect("room");
+        Client { node, id }
+    }
+
+    /// Sends requests without waiting for anything.
+    pub fn send(&mut self, client: Client, requests: &[&[&str]]) {
+        let mut bytes = Vec::new();
+        for request in requests {
+            resp::encode_request(&mut bytes, request);
+        }
+        let now = self.local_now(client.node);
+        self.replica(client.node)
+            .client_received(now, client.id, &bytes);
+    }
+
+    /// The next reply of a client, if it is there.
+    pub fn reply(&mut self, client: Client) -> Option<Value> {
+        let buffer = self.node(client.node).replies.get_mut(&client.id)?;
+        buffer.next_value().expect("well-formed replies")
+    }
+
+    /// Sends requests and waits for all replies.
+    pub fn pipeline(&mut self, client: Client, requests: &[&[&str]]) -> Vec<Value> {
+        self.send(client, requests);
+        let mut replies = Vec::new();
+        self.run_until("replies", |world| {
+            world.settle();
+            while let Some(reply) = world.reply(client) {
+                replies.push(reply);
+            }
+            replies.len() >= requests.len()
+        });
+        assert_eq!(replies.len(), requests.len(), "{replies:?}");
+        replies
+    }
+
+    pub fn call(&mut self, client: Client, request: &[&str]) -> Value {
+        self.pipeline(client, &[request]).remove(0)
+    }
+
+    /// What `call` replies, as redis-cli would show it.
+    pub fn show(&mut self, client: Client, request: &[&str]) -> String {
+        show(&self.call(client, request))
+    }
+}
+
+/// A reply in few characters.
+pub fn show(value: &Value) -> String {
+    match value {
+        Value::Integer(number) => number.to_string(),
+        _ if value.is_null() => "nil".into(),
+        _ => match (value.as_slice(), value.as_error(), value.as_bytes()) {
+            (Some(items), ..) => {
+                format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(" "))
+            }
+            (_, Some(error), _) => format!("-{}", String::from_utf8_lossy(error)),
+            (.., Some(bytes)) => String::from_utf8_lossy(bytes).into_owned(),
+            _ => format!("{value:?}"),
+        },
+    }
+}
+
+impl Node {
+    fn new(id: u64) -> Node {
+        Node {
+            id,
+            replica: None,
+            incarnation: 0,
+            vfs: MemVfs::new(id),
+            log: None,
+            pending: VecDeque::new(),
+            disk_stalled: false,
+            clock_offset_ms: 0,
+            output: Output::default(),
+            replies: BTreeMap::new(),
+            closed: BTreeSet::new(),
+        }
+    }
+}
+
+impl World {
+    /// One turn of every node and one delivery of what is under way.
+    pub fn settle_once(&mut self) {
+        for index in 0..self.nodes.len() {
+            self.turn(index);
+        }
+        for (from, to, message) in std::mem::take(&mut self.network) {
+            let now = self.local_now(to);
+            if let Some(replica) = &mut self.node(to).replica {
+                replica.peer_message(now, NodeId(from), message);
+            }
+        }
+    }
+
+    /// Waits for replies to what was sent before.
+    pub fn pipeline_rest(&mut self, client: Client, count: usize) -> Vec<Value> {
+        let mut replies = Vec::new();
+        self.run_until("replies", |world| {
+            world.settle();
+            while let Some(reply) = world.reply(client) {
+                replies.push(reply);
+            }
+            replies.len() >= count
+        });
+        replies
+    }
+}
