@@ -13,8 +13,8 @@ use crate::decision::{
     judge_stop,
 };
 use crate::format::{
-    DiskKind, FORMAT_VERSION, PREPARING_SUFFIX, SEGMENT_HEADER_BYTES, SegmentHeader, segment_name,
-    segment_number, segment_seed,
+    DiskKind, FORMAT_VERSION, PREPARING_SUFFIX, SEGMENT_BYTES_MAX, SEGMENT_HEADER_BYTES,
+    SegmentHeader, segment_name, segment_number, segment_seed,
 };
 use crate::index::GroupIndex;
 use crate::segment::reader::{Found, Reader, Step, is_zeros};
@@ -63,6 +63,20 @@ pub struct TornTail {
     pub offset: u64,
     /// Bytes from there to the last one that was written.
     pub bytes: u64,
+}
+
+impl std::fmt::Display for TornTail {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let TornTail {
+            segment,
+            offset,
+            bytes,
+        } = self;
+        write!(
+            formatter,
+            "a torn write of {bytes} bytes at offset {offset} of segment {segment}"
+        )
+    }
 }
 
 /// A segment in use, as it was read.
@@ -234,6 +248,7 @@ fn judge_files<'a>(
         .max();
     let mut in_use: Vec<&SegmentFile> = Vec::new();
     let mut expected = None;
+    let mut is_discarding = false;
     for file in files {
         let seen = observe_file(file, identity, spare_bytes, last_intact).map_err(|source| {
             ExamineError::Io {
@@ -250,11 +265,16 @@ fn judge_files<'a>(
             }
             in_use.clear();
         }
-        expected = Some(file.number + 1);
+        expected = Some(file.number.saturating_add(1));
         match judge_file(seen) {
             FileVerdict::InUse => in_use.push(file),
+            // Spares are used in order: one behind a file that is discarded would never be.
+            FileVerdict::Spare if is_discarding => examination.discards.push(file.path.clone()),
             FileVerdict::Spare => examination.spares.push((file.number, file.len)),
-            FileVerdict::Discard => examination.discards.push(file.path.clone()),
+            FileVerdict::Discard => {
+                is_discarding = true;
+                examination.discards.push(file.path.clone());
+            }
             FileVerdict::Newer => {
                 let version = file.header.as_ref().map_or(0, |(header, _)| header.version);
                 return Err(ExamineError::Newer {
@@ -302,7 +322,7 @@ fn observe_file(
         Err(seen) => *seen,
     };
     let length_is_right = match &file.header {
-        Ok((header, _)) => header.segment_bytes == file.len,
+        Ok((header, _)) => header.segment_bytes == file.len && file.len <= SEGMENT_BYTES_MAX,
         Err(_) => spare_bytes.is_none_or(|bytes| bytes == file.len),
     };
     let is_followed = last_intact.is_some_and(|last| last > file.number);
@@ -461,12 +481,15 @@ pub(crate) fn repair(
         });
     }
     let last_in_use = examination.segments.last();
-    let next = last_in_use.map_or(1, |last| last.header.segment + 1) + spares.len() as u64;
+    let next = last_in_use
+        .map_or(1, |last| last.header.segment.saturating_add(1))
+        .saturating_add(spares.len() as u64);
     let oldest = last_in_use.map_or(1, |last| last.header.oldest);
     let writer = match last_in_use {
         Some(last) => Some(reopen_last(vfs.as_ref(), dir, last, examination.torn)?),
         None => None,
     };
+    vfs.sync_dir(dir).map_err(failed("sync", dir))?;
     Ok(Opened {
         writer,
         spares,
@@ -496,7 +519,6 @@ fn reopen_last(
         write_zeros(file.as_mut(), torn.offset, torn.bytes).map_err(failed("cut", &path))?;
     }
     file.sync_data().map_err(failed("sync", &path))?;
-    vfs.sync_dir(dir).map_err(failed("sync", dir))?;
     Ok(Writer {
         file,
         segment: header.segment,

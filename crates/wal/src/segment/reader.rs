@@ -17,6 +17,8 @@ const CHUNK_BYTES: usize = 256 << 10;
 /// A part of a file in memory, read ahead.
 struct Window<'a> {
     file: &'a dyn File,
+    /// No more than this is read at once: the chunk, or less if the file is smaller.
+    ahead: usize,
     start: u64,
     bytes: Vec<u8>,
 }
@@ -26,7 +28,7 @@ impl Window<'_> {
     fn at(&mut self, offset: u64, len: usize) -> io::Result<&[u8]> {
         let end = self.start + self.bytes.len() as u64;
         if offset < self.start || offset + len as u64 > end {
-            self.bytes.resize(CHUNK_BYTES.max(len), 0);
+            self.bytes.resize(self.ahead.max(len), 0);
             let read = self.file.read_full_at(offset, &mut self.bytes)?;
             self.bytes.truncate(read);
             self.start = offset;
@@ -66,6 +68,7 @@ impl<'a> Reader<'a> {
         Reader {
             window: Window {
                 file,
+                ahead: CHUNK_BYTES.min(usize::try_from(segment_bytes).unwrap_or(CHUNK_BYTES)),
                 start: 0,
                 bytes: Vec::new(),
             },
@@ -143,6 +146,39 @@ impl<'a> Reader<'a> {
             .window
             .at(found.offset + RECORD_HEADER_BYTES as u64, len)?;
         Ok(Bytes::copy_from_slice(bytes))
+    }
+
+    /// The first bytes of such a body, at most a chunk of them.
+    pub(crate) fn body_start(&mut self, found: &Found, bytes_max: usize) -> io::Result<Bytes> {
+        let len = bytes_max
+            .min(CHUNK_BYTES)
+            .min(found.header.body_bytes as usize);
+        let bytes = self
+            .window
+            .at(found.offset + RECORD_HEADER_BYTES as u64, len)?;
+        Ok(Bytes::copy_from_slice(bytes))
+    }
+
+    /// Moves on to the next record header that is intact in itself, taking what it says of the record
+    /// before it for true, and says what it found: `Records` if it moved. Stays where it is if there
+    /// is none.
+    pub(crate) fn skip_to_intact(&mut self) -> io::Result<Behind> {
+        let mut at = self.offset;
+        let mut passed = Behind::Zeros;
+        while at < self.segment_bytes {
+            let header = self.header_bytes(at)?;
+            let decoded = header.and_then(|bytes| RecordHeader::decode(&bytes, self.seed, at));
+            if let Some((header, _)) = decoded.filter(|_| at > self.offset) {
+                self.offset = at;
+                self.chain = header.previous;
+                return Ok(Behind::Records);
+            }
+            if !is_zeros(self.window.at(at, RECORD_ALIGN_BYTES)?) {
+                passed = Behind::Bytes;
+            }
+            at += RECORD_ALIGN_BYTES as u64;
+        }
+        Ok(passed)
     }
 
     /// Whether what stands at the current offset looks like a record of which only a part was
@@ -270,11 +306,8 @@ impl<'a> Reader<'a> {
 
 /// Whether all of these bytes are zeros.
 pub(crate) fn is_zeros(bytes: &[u8]) -> bool {
-    let (head, words, tail) = (
-        bytes.len() % 8,
-        bytes.chunks_exact(8),
-        bytes.chunks_exact(8).remainder(),
-    );
-    debug_assert_eq!(head, tail.len());
-    words.into_iter().all(|word| word == [0; 8]) && tail.iter().all(|byte| *byte == 0)
+    static ZEROS: [u8; 4096] = [0; 4096];
+    bytes
+        .chunks(ZEROS.len())
+        .all(|chunk| chunk == &ZEROS[..chunk.len()])
 }
