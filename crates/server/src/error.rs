@@ -1,0 +1,104 @@
+//! Why a node does not start, or stops: always one line that says what happened and what to do.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::disk::DiskError;
+
+/// The exit code of a node that failed while it ran.
+pub(crate) const EXIT_FAILURE: i32 = 1;
+
+/// The exit code of a node that cannot start as it is configured: it has changed nothing.
+const EXIT_USAGE: i32 = 2;
+
+/// Why [`serve`](crate::serve) returned without having been asked to.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// An address cannot be listened on.
+    #[error(
+        "cannot listen on {address} ({setting}): {source}{}",
+        bind_advice(source)
+    )]
+    Bind {
+        /// The setting that names the address.
+        setting: &'static str,
+        /// The address.
+        address: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A certificate, key or authority cannot be used.
+    #[error("{setting}: {}: {reason}", path.display())]
+    Tls {
+        /// The setting that names the file.
+        setting: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The data directory is of another cluster or node, in use, too new, damaged, or unreadable.
+    #[error("{0}")]
+    DataDir(#[from] wal::DataDirError),
+    /// The log in the data directory cannot be opened.
+    #[error("{0}")]
+    Log(#[from] wal::OpenError),
+    /// The log holds what this release cannot read as a Raft log.
+    #[error("{}: {source}; if a newer release wrote it, start that one", dir.display())]
+    Storage {
+        /// The log's directory.
+        dir: PathBuf,
+        /// What is wrong.
+        source: replica::storage::StorageError,
+    },
+    /// The replica refuses its configuration.
+    #[error("the configuration does not fit together: {0}")]
+    Replica(#[from] replica::StartError),
+    /// The operating system refuses something that every process needs.
+    #[error("cannot {what}: {source}")]
+    System {
+        /// What was asked of it.
+        what: &'static str,
+        /// What it says.
+        source: io::Error,
+    },
+    /// The disk failed while the node ran.
+    #[error("{0}; this node has stopped and can be started again once its disk is trusted")]
+    Disk(DiskError),
+    /// The replica cannot go on without risking what it promises.
+    #[error("{0}")]
+    Replicated(String),
+}
+
+impl ServeError {
+    /// The process's exit code: 2 when nothing was started, 1 when a running node failed.
+    pub fn exit_code(&self) -> i32 {
+        match self {
+            ServeError::Bind { .. }
+            | ServeError::Tls { .. }
+            | ServeError::DataDir(_)
+            | ServeError::Log(_)
+            | ServeError::Storage { .. }
+            | ServeError::Replica(_) => EXIT_USAGE,
+            ServeError::System { .. } | ServeError::Disk(_) | ServeError::Replicated(_) => {
+                EXIT_FAILURE
+            }
+        }
+    }
+
+    pub(crate) fn system(what: &'static str) -> impl FnOnce(io::Error) -> ServeError {
+        move |source| ServeError::System { what, source }
+    }
+}
+
+fn bind_advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "; another process has this port: stop it or choose another",
+        io::ErrorKind::AddrNotAvailable => "; this machine does not have that address",
+        io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges",
+        _ => "",
+    }
+}

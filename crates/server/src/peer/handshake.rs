@@ -1,0 +1,369 @@
+//! How two nodes meet: who may talk to whom, decided before any of Raft's messages flows.
+//!
+//! The dialler sends [`MAGIC`] and one `Hello` frame; the acceptor answers with [`MAGIC`] and either
+//! a `Welcome` (who it is, in the same fields) or a `Refused`. The dialler judges the `Welcome` by the
+//! same rules and may answer with a `Refused` of its own. So both sides learn the reason and both
+//! log it; a refusal is never a connection that "just closes".
+//!
+//! What is refused, and why it must be:
+//!
+//! - another **cluster id**: two clusters whose address lists were mixed up would otherwise elect one
+//!   leader and merge two histories;
+//! - a **node id** in use by another live process, or our own: two processes that vote as one node
+//!   are two votes of one voter, which breaks the one-vote-per-term rule of the Raft paper (section 5.2);
+//! - an **unknown** id, or an address that reaches **another node** than the configuration says;
+//! - a **protocol version** that this release does not speak, older or newer.
+//!
+//! The rules are the pure functions [`judge_hello`] and [`judge_welcome`]; sockets are elsewhere.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use raft::{ClusterId, NodeId};
+
+/// The first bytes on a peer connection, each way. The last byte is the version of the framing and
+/// of the handshake itself, which is meant never to change; everything else is negotiated inside.
+pub const MAGIC: [u8; 8] = *b"QUORATE\x01";
+
+/// The newest protocol this release speaks.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// The oldest protocol this release speaks.
+pub const PROTOCOL_VERSION_MIN: u32 = 1;
+
+/// The largest handshake frame. Whoever has not said who it is gets no more memory than this.
+pub const HANDSHAKE_BYTES_MAX: usize = 4096;
+
+/// The longest advertised client address and version text taken from a peer.
+pub const TEXT_BYTES_MAX: usize = 256;
+
+/// What a node says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hello {
+    /// The newest protocol it speaks.
+    pub protocol_version: u32,
+    /// The oldest protocol it speaks.
+    pub protocol_version_min: u32,
+    /// Its cluster.
+    pub cluster: ClusterId,
+    /// The name of its cluster, for the refusal's text only.
+    pub cluster_name: String,
+    /// Its id.
+    pub node: NodeId,
+    /// The node it believes it is talking to.
+    pub target: NodeId,
+    /// How often it has been started on its data directory.
+    pub incarnation: u64,
+    /// Drawn at random at its start: tells two processes with one id and one incarnation apart.
+    pub process: u64,
+    /// Where clients reach it.
+    pub client_addr: String,
+    /// Its software version.
+    pub version: String,
+}
+
+/// Why a peer is refused. The number is what travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+#[repr(u32)]
+pub enum RefusalReason {
+    /// It belongs to another cluster.
+    WrongCluster = 1,
+    /// Its id is in use by another process, possibly ourselves.
+    DuplicateNode = 2,
+    /// Its id is not a member of the cluster.
+    UnknownNode = 3,
+    /// The address leads to another node than the configuration says.
+    WrongTarget = 4,
+    /// It speaks only protocols older than ours.
+    ProtocolTooOld = 5,
+    /// It speaks only protocols newer than ours.
+    ProtocolTooNew = 6,
+    /// It reached itself.
+    SelfConnection = 7,
+    /// Its handshake is not a handshake.
+    Malformed = 8,
+}
+
+impl RefusalReason {
+    /// Reads the number that travels; an unknown one, from a newer release, is `Malformed`: the text
+    /// beside it says what it is.
+    pub fn from_code(code: u32) -> RefusalReason {
+        match code {
+            1 => RefusalReason::WrongCluster,
+            2 => RefusalReason::DuplicateNode,
+            3 => RefusalReason::UnknownNode,
+            4 => RefusalReason::WrongTarget,
+            5 => RefusalReason::ProtocolTooOld,
+            6 => RefusalReason::ProtocolTooNew,
+            7 => RefusalReason::SelfConnection,
+            _ => RefusalReason::Malformed,
+        }
+    }
+}
+
+/// A refusal: the reason for programs, the text for the people who run both nodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Which rule was broken.
+    pub reason: RefusalReason,
+    /// One line that says what does not fit and what to do.
+    pub text: String,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
+    }
+}
+
+/// The connection that already speaks for a node, as far as the rules need to know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LivePeer {
+    /// The process at its other end.
+    pub process: u64,
+}
+
+/// Whether the acceptor lets a dialler in. `live` is the connection on which that node id was heard
+/// recently, if there is one.
+pub fn judge_hello(
+    ours: &Hello,
+    members: &BTreeSet<NodeId>,
+    live: Option<LivePeer>,
+    hello: &Hello,
+) -> Result<(), Refused> {
+    judge_common(ours, members, hello)?;
+    if let Some(live) = live
+        && live.process != hello.process
+    {
+        return refuse(
+            RefusalReason::DuplicateNode,
+            format!(
+                "node id {} is in use by another running process: two nodes must never share an id; \
+                 stop one of them",
+                hello.node.0
+            ),
+        );
+    }
+    Ok(())
+}
+
+/// Whether the dialler accepts who answered. `expected` is the member whose address was dialled.
+pub fn judge_welcome(
+    ours: &Hello,
+    members: &BTreeSet<NodeId>,
+    expected: NodeId,
+    welcome: &Hello,
+) -> Result<(), Refused> {
+    judge_common(ours, members, welcome)?;
+    if welcome.node != expected {
+        return refuse(
+            RefusalReason::WrongTarget,
+            format!(
+                "the address of node {} was answered by node {}: correct the list of members",
+                expected.0, welcome.node.0
+            ),
+        );
+    }
+    Ok(())
+}
+
+/// The rules that hold in both directions, the version first: nothing else of a message of another
+/// protocol can be relied upon.
+fn judge_common(ours: &Hello, members: &BTreeSet<NodeId>, theirs: &Hello) -> Result<(), Refused> {
+    if theirs.protocol_version < ours.protocol_version_min {
+        return refuse(
+            RefusalReason::ProtocolTooOld,
+            format!(
+                "node {} ({}) speaks peer protocol {}, node {} ({}) needs at least {}: upgrade node {}",
+                theirs.node.0,
+                theirs.version,
+                theirs.protocol_version,
+                ours.node.0,
+                ours.version,
+                ours.protocol_version_min,
+                theirs.node.0
+            ),
+        );
+    }
+    if theirs.protocol_version_min > ours.protocol_version {
+        return refuse(
+            RefusalReason::ProtocolTooNew,
+            format!(
+                "node {} ({}) needs peer protocol {}, node {} ({}) speaks at most {}: upgrade node {}",
+                theirs.node.0,
+                theirs.version,
+                theirs.protocol_version_min,
+                ours.node.0,
+                ours.version,
+                ours.protocol_version,
+                ours.node.0
+            ),
+        );
+    }
+    if theirs.cluster != ours.cluster {
+        return refuse(
+            RefusalReason::WrongCluster,
+            format!(
+                "node {} belongs to cluster {:?} ({:016x}), node {} to cluster {:?} ({:016x}): the \
+                 cluster's name and list of members must be the same on all nodes",
+                theirs.node.0,
+                theirs.cluster_name,
+                theirs.cluster.0,
+                ours.node.0,
+                ours.cluster_name,
+                ours.cluster.0
+            ),
+        );
+    }
+    if theirs.process == ours.process {
+        return refuse(
+            RefusalReason::SelfConnection,
+            format!(
+                "the address of another member leads back to node {} itself: correct the list of members",
+                ours.node.0
+            ),
+        );
+    }
+    if theirs.node == ours.node {
+        return refuse(
+            RefusalReason::DuplicateNode,
+            format!(
+                "two running processes call themselves node {}: give each node its own id",
+                ours.node.0
+            ),
+        );
+    }
+    if !members.contains(&theirs.node) {
+        return refuse(
+            RefusalReason::UnknownNode,
+            format!(
+                "node {} is not a member of this cluster as node {} knows it",
+                theirs.node.0, ours.node.0
+            ),
+        );
+    }
+    if theirs.target != ours.node {
+        return refuse(
+            RefusalReason::WrongTarget,
+            format!(
+                "node {} took node {} for node {}: correct the list of members",
+                theirs.node.0, ours.node.0, theirs.target.0
+            ),
+        );
+    }
+    Ok(())
+}
+
+fn refuse(reason: RefusalReason, text: String) -> Result<(), Refused> {
+    Err(Refused { reason, text })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(id: u64, target: u64) -> Hello {
+        Hello {
+            protocol_version: PROTOCOL_VERSION,
+            protocol_version_min: PROTOCOL_VERSION_MIN,
+            cluster: ClusterId(77),
+            cluster_name: "quorate".into(),
+            node: NodeId(id),
+            target: NodeId(target),
+            incarnation: 1,
+            process: 1000 + id,
+            client_addr: "127.0.0.1:6379".into(),
+            version: "0.1.0".into(),
+        }
+    }
+
+    fn members() -> BTreeSet<NodeId> {
+        BTreeSet::from([NodeId(1), NodeId(2), NodeId(3)])
+    }
+
+    fn reason(result: Result<(), Refused>) -> Option<RefusalReason> {
+        result.err().map(|refused| refused.reason)
+    }
+
+    #[test]
+    fn a_member_of_the_cluster_is_let_in() {
+        assert_eq!(
+            judge_hello(&node(1, 2), &members(), None, &node(2, 1)),
+            Ok(())
+        );
+        assert_eq!(
+            judge_welcome(&node(1, 2), &members(), NodeId(2), &node(2, 1)),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn each_broken_rule_has_its_own_refusal() {
+        let ours = node(1, 2);
+        let judge = |change: fn(&mut Hello)| {
+            let mut theirs = node(2, 1);
+            change(&mut theirs);
+            reason(judge_hello(&ours, &members(), None, &theirs))
+        };
+        use RefusalReason as Reason;
+        assert_eq!(
+            judge(|hello| hello.cluster.0 += 1),
+            Some(Reason::WrongCluster)
+        );
+        assert_eq!(
+            judge(|hello| hello.node = NodeId(9)),
+            Some(Reason::UnknownNode)
+        );
+        assert_eq!(
+            judge(|hello| hello.node = NodeId(1)),
+            Some(Reason::DuplicateNode)
+        );
+        assert_eq!(
+            judge(|hello| hello.process = 1001),
+            Some(Reason::SelfConnection)
+        );
+        assert_eq!(
+            judge(|hello| hello.target = NodeId(3)),
+            Some(Reason::WrongTarget)
+        );
+        assert_eq!(
+            judge(|hello| hello.protocol_version = 0),
+            Some(Reason::ProtocolTooOld)
+        );
+        let newer = |hello: &mut Hello| {
+            hello.protocol_version = 9;
+            hello.protocol_version_min = 9;
+        };
+        assert_eq!(judge(newer), Some(Reason::ProtocolTooNew));
+    }
+
+    #[test]
+    fn a_newer_node_that_still_speaks_our_protocol_is_let_in() {
+        let mut theirs = node(2, 1);
+        theirs.protocol_version = 9;
+        assert_eq!(judge_hello(&node(1, 2), &members(), None, &theirs), Ok(()));
+    }
+
+    #[test]
+    fn an_id_in_use_by_another_live_process_is_refused_and_a_reconnect_is_not() {
+        let live = |process| Some(LivePeer { process });
+        let judge = |live| reason(judge_hello(&node(1, 2), &members(), live, &node(2, 1)));
+        assert_eq!(judge(live(5)), Some(RefusalReason::DuplicateNode));
+        assert_eq!(judge(live(1002)), None);
+    }
+
+    #[test]
+    fn the_wrong_node_behind_an_address_is_refused_by_the_dialler() {
+        let refused = judge_welcome(&node(1, 2), &members(), NodeId(2), &node(3, 1));
+        assert_eq!(reason(refused), Some(RefusalReason::WrongTarget));
+    }
+
+    #[test]
+    fn reasons_survive_the_wire_and_unknown_ones_are_tolerated() {
+        for code in 1..=8 {
+            assert_eq!(RefusalReason::from_code(code) as u32, code);
+        }
+        assert_eq!(RefusalReason::from_code(77), RefusalReason::Malformed);
+    }
+}

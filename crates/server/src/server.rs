@@ -1,0 +1,569 @@
+//! From a configuration to a running node, in an order that leaves nothing behind when it fails.
+//!
+//! 1. Certificates are read and every port is bound. What fails here has touched nothing.
+//! 2. The data directory is locked and checked; its incarnation is raised. A directory of another
+//!    cluster or node, in use, too new or damaged is refused unchanged.
+//! 3. The log is opened and recovered; the replica is made of what it holds.
+//! 4. The threads start, and the reactor turns. Committed entries are applied from the log as its
+//!    first work, while clients may already connect and wait.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mio::{Interest, Poll, Waker};
+use raft::{ClusterId, GroupId, NodeId};
+use replica::{NodeInfo, Replica, storage};
+use tracing::{info, warn};
+use vfs::{LossyVfs, StdVfs, SyncMode, Vfs};
+use wal::{DataDir, Recovery};
+
+use crate::admin::Admin;
+use crate::clock::{Clock, wall_ms};
+use crate::config::{Address, Config, TestVfs};
+use crate::disk::{Disk, Log, OnFailure};
+use crate::error::ServeError;
+use crate::host;
+use crate::listener::{self, Listener};
+use crate::metrics::{self, DiskMetrics, Published};
+use crate::peer::codec::Scope;
+use crate::peer::handshake::{Hello, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN};
+use crate::peer::{PeerSettings, PeerTls, Peers};
+use crate::reactor::{Clients, OutputLimits, Parts, Reactor, Stopper};
+use crate::signals::Signals;
+use crate::tls;
+use crate::tokens::Source;
+
+/// The one group of this release. Messages and records name it, because there will be more.
+const GROUP: GroupId = GroupId(1);
+
+/// The software version, as peers and INFO are told.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Work that takes longer at the start says that it goes on, this often.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The shortest time after which a silent peer connection is given up.
+const PEER_IDLE_MIN: Duration = Duration::from_secs(2);
+
+/// That time in election timeouts, where those are long.
+const PEER_IDLE_ELECTIONS: u32 = 10;
+
+/// Batches of this gateway that are not applied may hold this many entries' worth of bytes.
+const UNAPPLIED_ENTRIES: usize = 4;
+
+/// What a process that runs a node may choose beside its configuration. The default is what
+/// [`serve`](crate::serve) uses.
+pub struct Options {
+    /// The disk; chosen by the configuration if `None`. Tests put one in memory here.
+    pub vfs: Option<Arc<dyn Vfs>>,
+    /// Whether SIGTERM and SIGINT stop the node. Signals belong to a process, so only one node of a
+    /// process can have them.
+    pub has_signals: bool,
+    /// What to do when the disk fails.
+    pub on_failure: OnFailure,
+    /// Bound sockets to serve clients on, instead of binding `bind`.
+    pub client_listeners: Option<Vec<TcpListener>>,
+    /// Bound sockets to serve peers on, instead of binding `peer-bind`. So that a test can know the
+    /// ports of a cluster before it starts the first node.
+    pub peer_listeners: Option<Vec<TcpListener>>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            vfs: None,
+            has_signals: true,
+            on_failure: OnFailure::Exit,
+            client_listeners: None,
+            peer_listeners: None,
+        }
+    }
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Options")
+            .field("has_vfs", &self.vfs.is_some())
+            .field("has_signals", &self.has_signals)
+            .field("on_failure", &self.on_failure)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A node that is ready to run.
+#[derive(Debug)]
+pub struct Server {
+    reactor: Reactor,
+    stopper: Stopper,
+    client_addrs: Vec<SocketAddr>,
+    admin_addrs: Vec<SocketAddr>,
+    /// Locked until the node has stopped.
+    _data_dir: DataDir,
+    _admin: Option<Admin>,
+}
+
+/// The sockets that were bound before anything else was done.
+struct Bound {
+    clients: Vec<TcpListener>,
+    peers: Vec<TcpListener>,
+    admin: Vec<TcpListener>,
+    client_tls: Option<Arc<rustls::ServerConfig>>,
+    peer_tls: Option<PeerTls>,
+}
+
+/// Numbers drawn from the system at a start.
+struct Drawn {
+    seed: u64,
+    process: u64,
+    cluster_secret: [u8; 16],
+    run_id: [u8; 20],
+}
+
+impl Server {
+    /// Does everything up to the first turn of the reactor.
+    ///
+    /// # Errors
+    /// For every reason not to start; see [`ServeError`].
+    pub fn start(config: &Config, mut options: Options) -> Result<Server, ServeError> {
+        let started = Instant::now();
+        let bound = Bound::new(config, &mut options)?;
+        let client_addrs = addresses(&bound.clients)?;
+        let admin_addrs = addresses(&bound.admin)?;
+        let vfs = options
+            .vfs
+            .take()
+            .unwrap_or_else(|| choose_vfs(config.test_vfs));
+        let cluster = ClusterId(config.cluster_id());
+        let mut data_dir = DataDir::open(vfs, &config.data_dir, cluster.0, config.node_id)?;
+        let (log, recovered) = open_log(config, &mut data_dir)?;
+
+        let drawn = Drawn::new()?;
+        let clock = Clock::new();
+        let replica_config = replica_config(config, &data_dir, &drawn, &client_addrs);
+        let client_addr = replica_config.client_addr.clone();
+        let replica = Replica::new(replica_config, recovered, clock.now())?;
+
+        let poll = Poll::new().map_err(ServeError::system("create an event queue"))?;
+        let waker = Waker::new(poll.registry(), Source::Waker.token())
+            .map_err(ServeError::system("create an event queue"))?;
+        let waker = Arc::new(waker);
+        let disk_metrics = DiskMetrics::new();
+        let published = Published::new();
+        let admin = bound.start_admin(&published, &disk_metrics)?;
+        let disk = Disk::start(log, Arc::clone(&waker), options.on_failure, disk_metrics)
+            .map_err(ServeError::system("start the disk thread"))?;
+        let stopper = Stopper::new(Arc::clone(&waker));
+        let signals = match options.has_signals {
+            true => Some(install_signals(&poll)?),
+            false => None,
+        };
+        let hello = hello(config, cluster, &data_dir, &drawn, client_addr);
+        let registry = poll
+            .registry()
+            .try_clone()
+            .map_err(ServeError::system("share the event queue"))?;
+        let peers = Peers::new(
+            peer_settings(config, hello, bound.peer_tls.clone(), drawn.seed),
+            registry,
+            waker,
+        );
+        info!(
+            version = VERSION, node = config.node_id, cluster = %config.cluster_name,
+            cluster_id = %format_args!("{:016x}", cluster.0), members = config.members().len(),
+            clients = ?client_addrs, admin = ?admin_addrs, incarnation = data_dir.incarnation(),
+            data_dir = %config.data_dir.display(), process = std::process::id(),
+            took_ms = started.elapsed().as_millis() as u64, "started"
+        );
+        let reactor = Reactor::new(Parts {
+            clock,
+            replica,
+            clients: Clients::new(output_limits(config), bound.client_tls.clone()),
+            client_listeners: register(&poll, bound.clients, Source::ClientListener)?,
+            peers,
+            peer_listeners: register(&poll, bound.peers, |_| Source::PeerListener)?,
+            disk,
+            signals,
+            stopper: stopper.clone(),
+            published,
+            on_failure: options.on_failure,
+            tick: config.tick,
+            shutdown_timeout: config.shutdown_timeout,
+            poll,
+        });
+        Ok(Server {
+            reactor,
+            stopper,
+            client_addrs,
+            admin_addrs,
+            _data_dir: data_dir,
+            _admin: admin,
+        })
+    }
+
+    /// Runs the node on this thread until it is asked to stop.
+    ///
+    /// # Errors
+    /// If it cannot go on. With [`OnFailure::Exit`], a disk that fails ends the process instead.
+    pub fn run(self) -> Result<(), ServeError> {
+        self.reactor.run()
+    }
+
+    /// Stops the node from another thread.
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Where clients are served.
+    pub fn client_addrs(&self) -> &[SocketAddr] {
+        &self.client_addrs
+    }
+
+    /// Where /metrics, /healthz and /readyz are served.
+    pub fn admin_addrs(&self) -> &[SocketAddr] {
+        &self.admin_addrs
+    }
+}
+
+impl Bound {
+    fn new(config: &Config, options: &mut Options) -> Result<Bound, ServeError> {
+        let client_tls = tls::client_port(config)?;
+        let peer_tls = tls::peer_port(config)?;
+        let clients = match options.client_listeners.take() {
+            Some(listeners) => nonblocking(listeners)?,
+            None => bind_all("bind", &config.bind)?,
+        };
+        let peers = match options.peer_listeners.take() {
+            Some(listeners) => nonblocking(listeners)?,
+            None if config.is_single() => Vec::new(),
+            None => listener::bind("peer-bind", &config.peer_address())?,
+        };
+        let admin = match &config.admin_bind {
+            None => Vec::new(),
+            Some(address) => listener::bind("admin-bind", address)?,
+        };
+        Ok(Bound {
+            clients,
+            peers,
+            admin,
+            client_tls,
+            peer_tls,
+        })
+    }
+
+    fn start_admin(
+        &self,
+        published: &Arc<Published>,
+        disk_metrics: &DiskMetrics,
+    ) -> Result<Option<Admin>, ServeError> {
+        if self.admin.is_empty() {
+            return Ok(None);
+        }
+        let fail = ServeError::system("serve the admin port");
+        let listeners = self.admin.iter().map(TcpListener::try_clone);
+        let registry = metrics::registry(published, disk_metrics);
+        let admin = listeners
+            .collect::<Result<Vec<_>, _>>()
+            .and_then(|listeners| Admin::start(listeners, registry, Arc::clone(published)));
+        admin.map(Some).map_err(fail)
+    }
+}
+
+impl Drawn {
+    fn new() -> Result<Drawn, ServeError> {
+        let mut bytes = [0; 52];
+        getrandom::fill(&mut bytes).map_err(|error| ServeError::System {
+            what: "draw random numbers",
+            source: std::io::Error::other(error.to_string()),
+        })?;
+        let (seed, rest) = take(&bytes);
+        let (process, rest) = take(rest);
+        let (cluster_secret, rest) = take(rest);
+        let (run_id, _) = take(rest);
+        Ok(Drawn {
+            seed: u64::from_le_bytes(seed),
+            process: u64::from_le_bytes(process),
+            cluster_secret,
+            run_id,
+        })
+    }
+}
+
+/// The first `N` of the bytes, and the rest.
+fn take<const N: usize>(bytes: &[u8]) -> ([u8; N], &[u8]) {
+    let (first, rest) = bytes
+        .split_first_chunk()
+        .expect("as many bytes were drawn as are taken");
+    (*first, rest)
+}
+
+fn bind_all(setting: &'static str, addresses: &[Address]) -> Result<Vec<TcpListener>, ServeError> {
+    let mut listeners = Vec::new();
+    for address in addresses {
+        listeners.extend(listener::bind(setting, address)?);
+    }
+    listeners.truncate(Source::CLIENT_LISTENERS_MAX);
+    Ok(listeners)
+}
+
+fn nonblocking(listeners: Vec<TcpListener>) -> Result<Vec<TcpListener>, ServeError> {
+    for listener in &listeners {
+        listener
+            .set_nonblocking(true)
+            .map_err(ServeError::system("make a socket non-blocking"))?;
+    }
+    Ok(listeners)
+}
+
+fn addresses(listeners: &[TcpListener]) -> Result<Vec<SocketAddr>, ServeError> {
+    let addresses = listeners.iter().map(TcpListener::local_addr);
+    addresses
+        .collect::<Result<_, _>>()
+        .map_err(ServeError::system("read a socket's address"))
+}
+
+fn register(
+    poll: &Poll,
+    sockets: Vec<TcpListener>,
+    source: impl Fn(usize) -> Source,
+) -> Result<Vec<Listener>, ServeError> {
+    let listeners = sockets
+        .into_iter()
+        .enumerate()
+        .map(|(index, socket)| Listener::register(socket, poll.registry(), source(index)));
+    listeners
+        .collect::<Result<_, _>>()
+        .map_err(ServeError::system("watch a listening socket"))
+}
+
+fn install_signals(poll: &Poll) -> Result<Signals, ServeError> {
+    let install = || {
+        let mut signals = Signals::install()?;
+        let token = Source::Signals.token();
+        poll.registry()
+            .register(signals.source(), token, Interest::READABLE)?;
+        Ok(signals)
+    };
+    install().map_err(ServeError::system("handle signals"))
+}
+
+fn choose_vfs(choice: TestVfs) -> Arc<dyn Vfs> {
+    let real: Arc<dyn Vfs> = Arc::new(StdVfs::new());
+    match choice {
+        TestVfs::Std => real,
+        TestVfs::Lossy => Arc::new(LossyVfs::new(real, SyncMode::Real)),
+        TestVfs::LossyNosync => Arc::new(LossyVfs::new(real, SyncMode::Nothing)),
+    }
+}
+
+fn open_log(config: &Config, data_dir: &mut DataDir) -> Result<(Log, raft::Recovered), ServeError> {
+    let dir = data_dir.wal_path();
+    let options = wal::Options {
+        segment_bytes: config.wal_segment_size.0,
+        ..wal::Options::default()
+    };
+    let opened = with_progress("reading the log", || data_dir.open_wal(options));
+    let (wal, recovery) = opened?;
+    log_recovery(&recovery);
+    let recovered = storage::recovered(recovery.groups.get(&GROUP.0)).map_err(|source| {
+        ServeError::Storage {
+            dir: dir.clone(),
+            source,
+        }
+    })?;
+    let log = Log {
+        wal,
+        dir,
+        segment_bytes: config.wal_segment_size.0,
+        group: GROUP,
+    };
+    Ok((log, recovered))
+}
+
+fn log_recovery(recovery: &Recovery) {
+    if let Some(torn) = &recovery.torn_bytes_cut {
+        warn!(
+            segment = torn.segment,
+            offset = torn.offset,
+            bytes = torn.bytes,
+            "a write that was cut short by a crash was removed; nothing acknowledged was in it"
+        );
+    }
+    if recovery.is_new {
+        info!("a new log was begun");
+        return;
+    }
+    let group = recovery.groups.get(&GROUP.0);
+    info!(
+        records = recovery.records,
+        segments = recovery.segments,
+        first = group.map_or(0, |group| group.first),
+        last = group.map_or(0, |group| group.last.1),
+        term = group.map_or(0, |group| group.last.0),
+        bytes = group.map_or(0, |group| group.bytes),
+        "log recovered"
+    );
+}
+
+/// Does what may take long, and says every second that it still goes on.
+fn with_progress<T>(what: &'static str, work: impl FnOnce() -> T) -> T {
+    let started = Instant::now();
+    thread::scope(|scope| {
+        let (done, waits) = channel::<()>();
+        scope.spawn(move || {
+            while waits.recv_timeout(PROGRESS_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                info!(seconds = started.elapsed().as_secs(), "still {what}");
+            }
+        });
+        let result = work();
+        drop(done);
+        result
+    })
+}
+
+fn replica_config(
+    config: &Config,
+    data_dir: &DataDir,
+    drawn: &Drawn,
+    client_addrs: &[SocketAddr],
+) -> replica::Config {
+    let announced = announced_address(config, client_addrs);
+    let clients_max = config.max_clients as usize;
+    let clients_possible = host::raise_descriptor_limit(clients_max);
+    if clients_possible < clients_max {
+        warn!(
+            clients = clients_possible,
+            wanted = clients_max,
+            "the limit of open files allows fewer clients than max-clients"
+        );
+    }
+    let members = config.members().into_iter();
+    replica::Config {
+        cluster: ClusterId(config.cluster_id()),
+        group: GROUP,
+        node: NodeId(config.node_id),
+        incarnation: data_dir.incarnation(),
+        members: members
+            .map(|(id, address)| (NodeId(id), address.to_string()))
+            .collect(),
+        tick_ms: millis(config.tick),
+        election_timeout_ms: millis(config.election_timeout),
+        heartbeat_ms: millis(config.heartbeat_interval),
+        seed: drawn.seed,
+        cluster_secret: drawn.cluster_secret,
+        request_timeout_ms: millis(config.request_timeout),
+        entry_bytes_max: config.max_entry_size.bytes(),
+        batch_bytes_max: config.max_batch_size.bytes(),
+        unapplied_bytes_max: config.max_entry_size.bytes() * UNAPPLIED_ENTRIES,
+        clients_max: clients_possible,
+        output_bytes_max: config.client_output_limit.bytes(),
+        requirepass: config
+            .requirepass
+            .as_ref()
+            .map(|password| password.expose().to_owned()),
+        client_addr: announced.to_string(),
+        info: node_info(config, drawn, announced.port),
+    }
+}
+
+fn node_info(config: &Config, drawn: &Drawn, tcp_port: u16) -> NodeInfo {
+    let path_text = |path: std::io::Result<PathBuf>| {
+        path.map(|path| path.display().to_string())
+            .unwrap_or_default()
+    };
+    NodeInfo {
+        process_id: std::process::id(),
+        tcp_port,
+        run_id: drawn
+            .run_id
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect(),
+        version: VERSION.into(),
+        os: host::os_name(),
+        executable: path_text(std::env::current_exe()),
+        config_file: String::new(),
+        data_dir: path_text(std::path::absolute(&config.data_dir)),
+        started_wall_ms: wall_ms(),
+        bind: join(&config.bind),
+        cluster_name: config.cluster_name.clone(),
+    }
+}
+
+fn join(addresses: &[Address]) -> String {
+    let texts: Vec<String> = addresses.iter().map(Address::to_string).collect();
+    texts.join(" ")
+}
+
+/// The address told to clients. A port that was left to the system to choose is known only now.
+fn announced_address(config: &Config, client_addrs: &[SocketAddr]) -> Address {
+    let mut announced = config.client_address();
+    if announced.port == 0
+        && let Some(bound) = client_addrs.first()
+    {
+        announced.port = bound.port();
+    }
+    announced
+}
+
+fn hello(
+    config: &Config,
+    cluster: ClusterId,
+    data_dir: &DataDir,
+    drawn: &Drawn,
+    client_addr: String,
+) -> Hello {
+    Hello {
+        protocol_version: PROTOCOL_VERSION,
+        protocol_version_min: PROTOCOL_VERSION_MIN,
+        cluster,
+        cluster_name: config.cluster_name.clone(),
+        node: NodeId(config.node_id),
+        target: NodeId(0),
+        incarnation: data_dir.incarnation(),
+        process: drawn.process,
+        client_addr,
+        version: VERSION.into(),
+    }
+}
+
+fn peer_settings(config: &Config, hello: Hello, tls: Option<PeerTls>, seed: u64) -> PeerSettings {
+    let members: BTreeMap<NodeId, String> = config
+        .members()
+        .into_iter()
+        .map(|(id, address)| (NodeId(id), address.to_string()))
+        .collect();
+    let idle = (config.election_timeout * PEER_IDLE_ELECTIONS).max(PEER_IDLE_MIN);
+    PeerSettings {
+        scope: Scope {
+            cluster: hello.cluster,
+            group: GROUP,
+        },
+        hello,
+        members,
+        tls,
+        idle_timeout_us: micros(idle),
+        seed,
+    }
+}
+
+fn output_limits(config: &Config) -> OutputLimits {
+    OutputLimits {
+        hard_bytes: config.client_output_limit.bytes(),
+        soft_bytes: config.client_output_soft_limit.bytes(),
+        soft_us: micros(config.client_output_soft_time),
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
