@@ -1,1 +1,69 @@
-fn main() {}
+//! `quorate`: one binary that is the server, a cluster for trying things out, and the tools around them.
+//!
+//! What the subcommands do is in the crates below (`server`, `wal`, `kv`, `resp`); what is here is how
+//! they are called and what people see. Three rules hold for all of them:
+//!
+//! - A refusal is one line on standard error that says what is wrong, where, and what to do. Exit
+//!   code 2 says that the request was at fault (a flag, a file, a port in use) and nothing was
+//!   touched; 1 says that something went wrong while it was carried out, or that an answer is "no".
+//! - Standard output is for what was asked for, so that it can be piped; progress and complaints go to
+//!   standard error.
+//! - A terminal gets colours, a prompt and quoting; a pipe gets plain bytes.
+//!
+//! The binary holds no rule of consensus and none of a command. The prompt's knowledge of commands is
+//! the command table of `kv`; the settings of `serve` are the table of `server::config`.
+
+mod cli;
+mod client;
+mod cluster;
+mod dev;
+mod failure;
+mod serve;
+mod status;
+mod wal_tools;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A key-value store that any Redis client can use and that never loses an acknowledged write.
+#[derive(Debug, Parser)]
+#[command(
+    name = "quorate",
+    version,
+    max_term_width = 100,
+    subcommand_required = true
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run one node.
+    Serve(Box<serve::ServeArguments>),
+    /// Run a whole cluster on this machine, to try things out.
+    Dev(dev::DevArguments),
+    /// Talk to a cluster: a prompt, commands from a pipe, or one command.
+    Cli(cli::CliArguments),
+    /// Show the nodes of a cluster.
+    Status(status::StatusArguments),
+    /// Look into the log of a node that is not running.
+    #[command(subcommand)]
+    Wal(wal_tools::WalCommand),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Dev(arguments) => dev::run(&arguments),
+        Command::Cli(arguments) => cli::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Wal(command) => wal_tools::run(&command),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}

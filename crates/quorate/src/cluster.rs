@@ -1,0 +1,198 @@
+//! A cluster as a client sees it: some addresses, one of which answers.
+//!
+//! Any node serves any command, so following the cluster means no more than finding a node that
+//! lives: first the one that was used last, then the addresses that were given, then those that a
+//! node told (CLUSTER SLOTS), and again, until the patience is over.
+
+use std::time::{Duration, Instant};
+
+use resp::Value;
+use server::config::Address;
+
+use crate::client::{ClientError, Connection, Login};
+
+/// How long a single attempt to connect may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long to wait before all addresses are tried again.
+const ROUND_PAUSE: Duration = Duration::from_millis(100);
+
+/// The nodes of a cluster and the connection to one of them.
+pub(crate) struct Cluster {
+    /// Addresses to try, those that were given first. Invariant: not empty, no address twice.
+    addresses: Vec<Address>,
+    /// Position in `addresses` of the node used last.
+    last: usize,
+    /// Who we are to every node.
+    login: Login,
+    connection: Option<Connection>,
+}
+
+impl Cluster {
+    /// A cluster of which these addresses are known. `addresses` is not empty.
+    pub(crate) fn new(addresses: Vec<Address>, login: Login) -> Self {
+        assert!(!addresses.is_empty(), "a cluster has at least one address");
+        Self {
+            addresses,
+            last: 0,
+            login,
+            connection: None,
+        }
+    }
+
+    /// The connection, made if there is none. Tries all addresses until `patience` is over, once at
+    /// least. Nothing that the caller has to say was sent when this fails.
+    pub(crate) fn connect(&mut self, patience: Duration) -> Result<&mut Connection, ClientError> {
+        if self.connection.as_ref().is_some_and(Connection::is_closed) {
+            self.connection = None;
+        }
+        if self.connection.is_none() {
+            let connection = self.find_node(patience)?;
+            self.connection = Some(connection);
+            self.learn_addresses();
+        }
+        // The connection may have been lost while it was asked for the others.
+        self.connection.as_mut().ok_or_else(|| ClientError::Lost {
+            address: self.addresses[self.last].clone(),
+            reason: "closed by the node".into(),
+        })
+    }
+
+    /// The connection, if there is one.
+    pub(crate) fn connection(&mut self) -> Option<&mut Connection> {
+        self.connection.as_mut()
+    }
+
+    /// Gives the connection up. The next one is tried elsewhere first.
+    pub(crate) fn abandon(&mut self) {
+        self.connection = None;
+        self.last = (self.last + 1) % self.addresses.len();
+    }
+
+    /// Closes the connection; the next one is tried at the same node first.
+    pub(crate) fn close(&mut self) {
+        self.connection = None;
+    }
+
+    /// The node in use, or used last.
+    pub(crate) fn address(&self) -> &Address {
+        &self.addresses[self.last]
+    }
+
+    /// All addresses that are known.
+    pub(crate) fn addresses(&self) -> &[Address] {
+        &self.addresses
+    }
+
+    /// Whether there is a connection, as far as is known.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connection.is_some()
+    }
+
+    /// Who we are, for changes that commands make to it.
+    pub(crate) fn login_mut(&mut self) -> &mut Login {
+        &mut self.login
+    }
+
+    /// Who we are.
+    pub(crate) fn login(&self) -> &Login {
+        &self.login
+    }
+
+    fn find_node(&mut self, patience: Duration) -> Result<Connection, ClientError> {
+        let started = Instant::now();
+        let mut first_failure = None;
+        loop {
+            for step in 0..self.addresses.len() {
+                let position = (self.last + step) % self.addresses.len();
+                match Connection::open(&self.addresses[position], &self.login, CONNECT_TIMEOUT) {
+                    Ok(connection) => {
+                        self.last = position;
+                        return Ok(connection);
+                    }
+                    // A wrong password is wrong at every node, and will be in a second.
+                    Err(error @ ClientError::Refused { .. }) => return Err(error),
+                    Err(error) => first_failure = first_failure.or(Some(error)),
+                }
+            }
+            if started.elapsed() + ROUND_PAUSE >= patience {
+                return Err(first_failure.expect("at least one address was tried"));
+            }
+            std::thread::sleep(ROUND_PAUSE);
+        }
+    }
+
+    /// Asks the node for the addresses of the others. A server without CLUSTER has none.
+    fn learn_addresses(&mut self) {
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        match connection.call(&["CLUSTER", "SLOTS"], CONNECT_TIMEOUT) {
+            Ok(slots) => {
+                for address in addresses_of(&slots) {
+                    if !self.addresses.contains(&address) {
+                        self.addresses.push(address);
+                    }
+                }
+            }
+            Err(_) => self.connection = None,
+        }
+    }
+}
+
+/// The addresses in a reply of CLUSTER SLOTS: ranges, each `[first, last, [host, port, …]…]`. What is
+/// not of that form is passed over.
+pub(crate) fn addresses_of(slots: &Value) -> Vec<Address> {
+    let mut addresses = Vec::new();
+    for range in slots.as_slice().unwrap_or_default() {
+        for node in range.as_slice().unwrap_or_default().iter().skip(2) {
+            let [host, port, ..] = node.as_slice().unwrap_or_default() else {
+                continue;
+            };
+            let host = host
+                .as_bytes()
+                .and_then(|host| std::str::from_utf8(host).ok());
+            let port = port.as_integer().and_then(|port| u16::try_from(port).ok());
+            if let (Some(host), Some(port)) = (host, port)
+                && !host.is_empty()
+            {
+                let address = Address::new(host, port);
+                if !addresses.contains(&address) {
+                    addresses.push(address);
+                }
+            }
+        }
+    }
+    addresses
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_taken_from_cluster_slots_and_nothing_else() {
+        let node = |host: &str, port| {
+            Value::Array(vec![
+                Value::Bulk(host.into()),
+                Value::Integer(port),
+                Value::Bulk("x".into()),
+            ])
+        };
+        let range = Value::Array(vec![
+            Value::Integer(0),
+            Value::Integer(16383),
+            node("127.0.0.1", 7001),
+            node("127.0.0.1", 7002),
+            node("127.0.0.1", 7001),
+            node("", 7003),
+            node("127.0.0.1", 70000),
+            Value::Null,
+        ]);
+        let expected = [
+            Address::new("127.0.0.1", 7001),
+            Address::new("127.0.0.1", 7002),
+        ];
+        assert_eq!(addresses_of(&Value::Array(vec![range])), expected);
+        assert!(addresses_of(&Value::Error(b"ERR no".to_vec())).is_empty());
+    }
+}
