@@ -21,7 +21,7 @@ pub(crate) const DATABASE_OUT_OF_RANGE: &str = "ERR DB index is out of range";
 
 /// The reply to a request that fails the arity check. `full_name` is the name in lower case, with
 /// `container|` in front for a subcommand.
-pub fn wrong_number_of_arguments(full_name: &str) -> String {
+pub(crate) fn wrong_number_of_arguments(full_name: &str) -> String {
     format!("ERR wrong number of arguments for '{full_name}' command")
 }
 

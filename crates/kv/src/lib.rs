@@ -55,7 +55,6 @@ pub use command::{
     WriteHandler,
 };
 pub use context::{Effects, ReadContext, ReadEnv, ReadOutcome, WriteContext};
-pub use errors::wrong_number_of_arguments;
 pub use key_spec::{
     BeginSearch, FindKeys, KeyFlags, KeySpec, KeysError, command_keys, command_keys_and_flags,
 };

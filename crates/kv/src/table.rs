@@ -41,6 +41,8 @@ const COMMAND_COUNT: usize = count_commands();
 const ID_LIMIT: usize = 900;
 /// Slots of the hash table: a power of two, and so many that probes are short.
 const SLOT_COUNT: usize = 1024;
+/// The length of the longest name: nothing longer needs to be hashed.
+const NAME_BYTES_MAX: usize = longest_name();
 /// A slot without a command.
 const VACANT: u16 = u16::MAX;
 
@@ -54,6 +56,9 @@ static BY_NAME: [u16; SLOT_COUNT] = index_by_name();
 /// The command of a name in any case.
 #[must_use]
 pub fn lookup(name: &[u8]) -> Option<&'static CommandSpec> {
+    if name.len() > NAME_BYTES_MAX {
+        return None;
+    }
     let mut slot = hash_name(name) % SLOT_COUNT;
     loop {
         let place = BY_NAME[slot];
@@ -127,6 +132,18 @@ const fn count_commands() -> usize {
         family += 1;
     }
     count
+}
+
+const fn longest_name() -> usize {
+    let mut longest = 0;
+    let mut place = 0;
+    while place < COMMAND_COUNT {
+        if SORTED[place].name.len() > longest {
+            longest = SORTED[place].name.len();
+        }
+        place += 1;
+    }
+    longest
 }
 
 const fn sort_commands() -> [&'static CommandSpec; COMMAND_COUNT] {

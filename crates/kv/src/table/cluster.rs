@@ -259,7 +259,7 @@ pub(super) static ROWS: &[CommandSpec] = &[
         .categories(&[category::CONNECTION])
         .docs(
             "Allows reads on this connection from a follower, which every node \
-                 serves anyway.",
+             serves anyway.",
             "O(1)",
             "",
         ),

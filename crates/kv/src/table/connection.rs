@@ -41,7 +41,7 @@ pub(super) static ROWS: &[CommandSpec] = &[
         .categories(&[category::CONNECTION])
         .docs(
             "Picks the protocol version, and may authenticate and name the \
-                 connection.",
+             connection.",
             "O(1)",
             "[protover [AUTH username password] [SETNAME clientname]]",
         ),

@@ -132,7 +132,7 @@ pub(super) static ROWS: &[CommandSpec] = &[
         .tips(&["nondeterministic_output", "request_policy:special"])
         .docs(
             "Iterates over the keys, a few at a call; the cursor is valid on every \
-                 node.",
+             node.",
             "O(1) a call, O(N) for all N keys",
             "cursor [MATCH pattern] [COUNT count] [TYPE type]",
         )
@@ -306,7 +306,7 @@ pub(super) static ROWS: &[CommandSpec] = &[
         .tips(&["request_policy:all_shards", "response_policy:agg_min"])
         .docs(
             "Waits until earlier writes are on other nodes, which they always are \
-                 when they are acknowledged.",
+             when they are acknowledged.",
             "O(1)",
             "numreplicas timeout",
         ),
@@ -317,7 +317,7 @@ pub(super) static ROWS: &[CommandSpec] = &[
         .tips(&["request_policy:all_shards", "response_policy:agg_min"])
         .docs(
             "Waits until earlier writes are on disks, which they always are when \
-                 they are acknowledged.",
+             they are acknowledged.",
             "O(1)",
             "numlocal numreplicas timeout",
         ),
@@ -334,10 +334,10 @@ pub(super) static ROWS: &[CommandSpec] = &[
             "Moves keys to another Redis.",
             "O(N), N being the size of the values",
             "host port key destination-db timeout [COPY] [REPLACE] [KEYS key [key \
-                 ...]]",
+             ...]]",
         )
         .refused(
             "keys cannot be sent to another server from here; read them with SCAN \
-                 and GET",
+             and GET",
         ),
 ];

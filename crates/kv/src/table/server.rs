@@ -497,7 +497,7 @@ pub(super) static ROWS: &[CommandSpec] = &[
         .flags(&[ADMIN, NOSCRIPT, LOADING, STALE, NO_MULTI, ALLOW_BUSY])
         .docs(
             "Stops the node, after handing over leadership and finishing what is in \
-                 flight.",
+             flight.",
             "O(1)",
             "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]",
         ),
@@ -507,7 +507,7 @@ pub(super) static ROWS: &[CommandSpec] = &[
         .docs("Writes the data set to disk.", "O(1)", "")
         .refused(
             "every acknowledged write is already on the disks of a majority; there \
-                 is nothing to save",
+             is nothing to save",
         ),
     command(464, "bgsave", -1)
         .in_group(Group::Server, "1.0.0")
@@ -519,7 +519,7 @@ pub(super) static ROWS: &[CommandSpec] = &[
         )
         .refused(
             "every acknowledged write is already on the disks of a majority; there \
-                 is nothing to save",
+             is nothing to save",
         ),
     command(465, "bgrewriteaof", 1)
         .in_group(Group::Server, "1.0.0")
@@ -536,7 +536,7 @@ pub(super) static ROWS: &[CommandSpec] = &[
         )
         .refused(
             "nodes replicate through the log of their cluster; start one with \
-                 \"quorate serve --cluster\"",
+             \"quorate serve --cluster\"",
         ),
     command(467, "slaveof", 3)
         .in_group(Group::Server, "1.0.0")
@@ -549,7 +549,7 @@ pub(super) static ROWS: &[CommandSpec] = &[
         )
         .refused(
             "nodes replicate through the log of their cluster; start one with \
-                 \"quorate serve --cluster\"",
+             \"quorate serve --cluster\"",
         ),
     command(468, "sync", 1)
         .in_group(Group::Server, "1.0.0")
@@ -557,7 +557,7 @@ pub(super) static ROWS: &[CommandSpec] = &[
         .docs("Copies the data set to a replica, the old way.", "O(1)", "")
         .refused(
             "nodes replicate through the log of their cluster; read the data with \
-                 SCAN and GET",
+             SCAN and GET",
         ),
     command(469, "psync", -3)
         .in_group(Group::Server, "2.8.0")
@@ -569,7 +569,7 @@ pub(super) static ROWS: &[CommandSpec] = &[
         )
         .refused(
             "nodes replicate through the log of their cluster; read the data with \
-                 SCAN and GET",
+             SCAN and GET",
         ),
     command(470, "failover", -1)
         .in_group(Group::Server, "6.2.0")
@@ -581,7 +581,7 @@ pub(super) static ROWS: &[CommandSpec] = &[
         )
         .refused(
             "leadership moves by \"quorate transfer\", and by itself when a leader \
-                 stops",
+             stops",
         ),
     command(471, "swapdb", 3)
         .in_group(Group::Server, "4.0.0")

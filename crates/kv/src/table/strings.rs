@@ -24,11 +24,11 @@ pub(super) static ROWS: &[CommandSpec] = &[
         )])
         .docs(
             "Sets a key to a string, whatever it held, under conditions and with an \
-                 expiry if asked.",
+             expiry if asked.",
             "O(1)",
             "key value [NX | XX | IFEQ comparison-value] [GET] [EX seconds | PX \
-                 milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | \
-                 KEEPTTL]",
+             milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | \
+             KEEPTTL]",
         )
         .writes(strings::set),
     command(102, "setnx", 3)
@@ -99,7 +99,7 @@ pub(super) static ROWS: &[CommandSpec] = &[
             "Replies the string at a key and changes its expiry.",
             "O(1)",
             "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT \
-                 unix-time-milliseconds | PERSIST]",
+             unix-time-milliseconds | PERSIST]",
         )
         .writes(strings::getex),
     command(108, "mget", -2)
@@ -189,7 +189,7 @@ pub(super) static ROWS: &[CommandSpec] = &[
         .keys(&[keys(1, 0, 1, access::ALTER)])
         .docs(
             "Overwrites a part of the string at a key, padding with zero bytes up \
-                 to it.",
+             to it.",
             "O(M), M being the length of what is written",
             "key offset value",
         )
@@ -259,7 +259,7 @@ pub(super) static ROWS: &[CommandSpec] = &[
         .keys(&[keys(1, 0, 1, access::REMOVE)])
         .docs(
             "Deletes a key if it holds exactly this string: the safe release of a \
-                 lock (Valkey 9.0).",
+             lock (Valkey 9.0).",
             "O(1)",
             "key value",
         )
