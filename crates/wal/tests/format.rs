@@ -1,0 +1,305 @@
+//! FORMAT.md says what the code does, and logs written by earlier builds stay readable.
+//!
+//! The fixture is a log of format version 1. It must never be rewritten: if this test fails, the format
+//! has changed, and wants a new version. `QUORATE_WRITE_FIXTURES=1` writes fixtures that are missing.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use common::{GROUP, IDENTITY, SEGMENT_BYTES, entry_of, options};
+use vfs::MemVfs;
+use wal::format::{
+    CARRY_HAS_STATE, DiskKind, END_MARK, FORMAT_VERSION, RECORD_HEADER_BYTES, RecordHeader,
+    SEGMENT_END_MARK, SEGMENT_HEADER_BYTES, SEGMENT_MAGIC, SegmentHeader, preparing_name,
+    record_bytes, segment_name, segment_number, segment_seed,
+};
+use wal::{Identity, Record, Wal};
+
+/// The rows `offset | bytes | field` of the table below a heading of FORMAT.md.
+fn table(heading: &str) -> Vec<(usize, usize, String)> {
+    let text = include_str!("../FORMAT.md");
+    let section = text
+        .split(heading)
+        .nth(1)
+        .unwrap_or_else(|| panic!("no {heading}"));
+    let rows = section
+        .lines()
+        .skip_while(|line| !line.starts_with("| offset"));
+    let cells = rows
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| {
+            let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+            (
+                cells[0].parse().unwrap(),
+                cells[1].parse().unwrap_or(0),
+                cells[2].to_string(),
+            )
+        });
+    cells.collect()
+}
+
+/// The bytes of the field whose description begins with `name`.
+fn field<'a>(rows: &[(usize, usize, String)], name: &str, bytes: &'a [u8]) -> &'a [u8] {
+    let found = rows.iter().find(|(_, _, field)| field.starts_with(name));
+    let (offset, len, _) = found.unwrap_or_else(|| panic!("no field {name}"));
+    &bytes[*offset..offset + len]
+}
+
+fn assert_rows_are_gapless(rows: &[(usize, usize, String)], end: usize) {
+    let mut expected = 0;
+    for (offset, len, name) in rows {
+        assert_eq!(*offset, expected, "{name}");
+        expected += len;
+    }
+    assert_eq!(expected, end);
+}
+
+#[test]
+fn segment_header_is_as_documented() {
+    let rows = table("### Header");
+    assert_rows_are_gapless(&rows, SEGMENT_HEADER_BYTES);
+    let header = SegmentHeader {
+        version: FORMAT_VERSION,
+        identity: Identity {
+            cluster: 0x0102_0304_0506_0708,
+            node: 0x1112_1314_1516_1718,
+        },
+        segment: 0x2122_2324_2526_2728,
+        segment_bytes: 0x3132_3334_3536_3738,
+        oldest: 0x4142_4344_4546_4748,
+        previous_end: 0x5152_5354_5556_5758,
+        previous_chain: 0x6162_6364,
+    };
+    let (bytes, chain) = header.encode();
+    assert_eq!(field(&rows, "magic", &bytes), SEGMENT_MAGIC);
+    assert_eq!(
+        field(&rows, "version of the format", &bytes),
+        1_u32.to_le_bytes()
+    );
+    assert_eq!(
+        field(&rows, "cluster id", &bytes),
+        header.identity.cluster.to_le_bytes()
+    );
+    assert_eq!(
+        field(&rows, "node id", &bytes),
+        header.identity.node.to_le_bytes()
+    );
+    assert_eq!(
+        field(&rows, "segment number", &bytes),
+        header.segment.to_le_bytes()
+    );
+    assert_eq!(
+        field(&rows, "length of the file", &bytes),
+        header.segment_bytes.to_le_bytes()
+    );
+    assert_eq!(
+        field(&rows, "number of the oldest", &bytes),
+        header.oldest.to_le_bytes()
+    );
+    assert_eq!(
+        field(&rows, "offset where", &bytes),
+        header.previous_end.to_le_bytes()
+    );
+    assert_eq!(
+        field(&rows, "chain value", &bytes),
+        header.previous_chain.to_le_bytes()
+    );
+    assert_eq!(field(&rows, "checksum", &bytes), chain.to_le_bytes());
+    assert_eq!(field(&rows, "end mark", &bytes), SEGMENT_END_MARK);
+    assert_eq!(chain, crc32c::crc32c(&bytes[..504]));
+    assert_eq!(SegmentHeader::decode(&bytes), Some((header, chain)));
+}
+
+#[test]
+fn record_header_is_as_documented() {
+    let rows = table("## Records");
+    assert_rows_are_gapless(&rows, RECORD_HEADER_BYTES);
+    let header = RecordHeader {
+        previous: 0x0102_0304,
+        body_bytes: 0x1112_1314,
+        body_checksum: 0x2122_2324,
+        group: 0x3132_3334_3536_3738,
+        term: 0x4142_4344_4546_4748,
+        index: 0x5152_5354_5556_5758,
+        stamp: 0x6162_6364_6566_6768,
+        durable: 0x7172_7374,
+        kind: 0x81,
+        tag: 0x91,
+    };
+    let offset = 4096_u64;
+    let (bytes, checksum) = header.encode(segment_seed(IDENTITY, 9), offset);
+    assert_eq!(
+        field(&rows, "checksum of the header", &bytes),
+        checksum.to_le_bytes()
+    );
+    assert_eq!(
+        field(&rows, "chain value before", &bytes),
+        header.previous.to_le_bytes()
+    );
+    assert_eq!(
+        field(&rows, "length of the body", &bytes),
+        header.body_bytes.to_le_bytes()
+    );
+    assert_eq!(
+        field(&rows, "checksum of the body", &bytes),
+        header.body_checksum.to_le_bytes()
+    );
+    assert_eq!(field(&rows, "group", &bytes), header.group.to_le_bytes());
+    assert_eq!(field(&rows, "term", &bytes), header.term.to_le_bytes());
+    assert_eq!(field(&rows, "index", &bytes), header.index.to_le_bytes());
+    assert_eq!(field(&rows, "stamp", &bytes), header.stamp.to_le_bytes());
+    assert_eq!(
+        field(&rows, "durable mark", &bytes),
+        header.durable.to_le_bytes()
+    );
+    assert_eq!(field(&rows, "kind", &bytes), [header.kind]);
+    assert_eq!(field(&rows, "tag", &bytes), [header.tag]);
+    assert_eq!(field(&rows, "end mark", &bytes), [END_MARK]);
+    let placed = [IDENTITY.cluster, IDENTITY.node, 9, offset]
+        .map(u64::to_le_bytes)
+        .concat();
+    assert_eq!(checksum, crc32c::crc32c(&[&placed, &bytes[4..]].concat()));
+    assert_eq!(
+        RecordHeader::decode(&bytes, segment_seed(IDENTITY, 9), offset),
+        Some((header, checksum))
+    );
+    assert_eq!(
+        RecordHeader::decode(&bytes, segment_seed(IDENTITY, 9), offset + 8),
+        None
+    );
+    assert_eq!(
+        RecordHeader::decode(&bytes, segment_seed(IDENTITY, 8), offset),
+        None
+    );
+}
+
+#[test]
+fn identity_file_is_as_documented() {
+    let rows = table("`IDENTITY` has 64 bytes");
+    assert_rows_are_gapless(&rows, wal::data_dir::IDENTITY_BYTES);
+    let disk = MemVfs::new(1);
+    let path = Path::new("/data");
+    for _ in 0..3 {
+        wal::DataDir::open(Arc::new(disk.clone()), path, 0x1122_3344_5566_7788, 9).unwrap();
+    }
+    let bytes = disk.contents(&path.join("IDENTITY")).unwrap();
+    assert_eq!(field(&rows, "magic", &bytes), wal::data_dir::IDENTITY_MAGIC);
+    assert_eq!(
+        field(&rows, "version", &bytes),
+        wal::data_dir::DATA_DIR_VERSION.to_le_bytes()
+    );
+    assert_eq!(field(&rows, "1 once", &bytes), [0]);
+    assert_eq!(
+        field(&rows, "cluster id", &bytes),
+        0x1122_3344_5566_7788_u64.to_le_bytes()
+    );
+    assert_eq!(field(&rows, "node id", &bytes), 9_u64.to_le_bytes());
+    assert_eq!(field(&rows, "incarnation", &bytes), 3_u64.to_le_bytes());
+    assert_eq!(
+        field(&rows, "checksum", &bytes),
+        crc32c::crc32c(&bytes[..60]).to_le_bytes()
+    );
+}
+
+#[test]
+fn names_and_sizes_and_kinds_are_as_documented() {
+    let text = include_str!("../FORMAT.md");
+    assert!(text.contains(&format!("Version {FORMAT_VERSION}.")));
+    assert_eq!(segment_name(7), "00000000000000000007.wal");
+    assert_eq!(preparing_name(7), "00000000000000000007.preparing");
+    assert_eq!(segment_number(&segment_name(7)), Some(7));
+    for name in [
+        "7.wal",
+        "00000000000000000007.preparing",
+        "99999999999999999999.wal",
+        "x.wal",
+    ] {
+        assert_eq!(segment_number(name), None, "{name}");
+    }
+    assert_eq!([0, 1, 7, 8].map(record_bytes), [64, 64, 64, 72]);
+    for (kind, number, name) in [
+        (DiskKind::Entry, 1, "entry"),
+        (DiskKind::Truncate, 2, "truncate"),
+        (DiskKind::State, 3, "state"),
+        (DiskKind::Carry, 4, "carry"),
+    ] {
+        assert_eq!(kind as u8, number);
+        assert_eq!(DiskKind::from_number(number), Some(kind));
+        assert!(text.contains(&format!("| {number} | {name} |")));
+    }
+    assert_eq!(DiskKind::from_number(0), None);
+    assert_eq!(CARRY_HAS_STATE, 1);
+}
+
+/// What the fixture holds: two groups, three segments, a truncation and a prepared segment.
+fn write_fixture(disk: &MemVfs) {
+    let (mut log, _) = common::open(disk).unwrap();
+    for index in 1..=20 {
+        let state = Record::state(GROUP, Bytes::from(format!("state {index}")));
+        log.append(&[entry_of(1, index, 500), state]).unwrap();
+        log.sync().unwrap();
+    }
+    let mut records = vec![Record::truncate(GROUP, 19)];
+    records.extend((19..=23).map(|index| entry_of(4, index, 700)));
+    records.push(Record {
+        group: 1,
+        ..entry_of(2, 1, 0)
+    });
+    log.append(&records).unwrap();
+    log.sync().unwrap();
+    while log.prepare_next().unwrap() == wal::Preparation::More {}
+}
+
+fn fixture_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-1")
+}
+
+#[test]
+fn log_of_format_1_is_read_and_written_as_ever() {
+    let fresh = MemVfs::new(1);
+    write_fixture(&fresh);
+    let fresh = common::image(&fresh);
+    if !fixture_dir().exists() && std::env::var_os("QUORATE_WRITE_FIXTURES").is_some() {
+        std::fs::create_dir_all(fixture_dir()).unwrap();
+        for (path, bytes) in &fresh {
+            std::fs::write(fixture_dir().join(path.file_name().unwrap()), bytes).unwrap();
+        }
+    }
+    let mut stored: Vec<(PathBuf, Vec<u8>)> = std::fs::read_dir(fixture_dir())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| {
+            (
+                common::dir().join(path.file_name().unwrap()),
+                std::fs::read(&path).unwrap(),
+            )
+        })
+        .collect();
+    stored.sort();
+    assert!(
+        stored == fresh,
+        "this code writes other bytes than format 1"
+    );
+
+    let disk = MemVfs::new(1);
+    common::restore(&disk, &stored);
+    let (log, recovery) = Wal::open(Arc::new(disk), common::dir(), IDENTITY, options()).unwrap();
+    assert_eq!((recovery.segments, recovery.torn_bytes_cut), (3, None));
+    let group = &recovery.groups[&GROUP];
+    assert_eq!(group.state.as_deref(), Some(&b"state 20"[..]));
+    assert_eq!((group.first, group.last), (1, (4, 23)));
+    assert_eq!(group.term_runs, [(1, 1), (19, 4)]);
+    assert_eq!(recovery.groups[&1].last, (2, 1));
+    let records = log.read(GROUP, 1, 99, usize::MAX).unwrap();
+    let expected = (1..=18).map(|index| entry_of(1, index, 500));
+    let expected = expected.chain((19..=23).map(|index| entry_of(4, index, 700)));
+    assert!(records.into_iter().eq(expected));
+    assert_eq!(
+        SEGMENT_BYTES, 8192,
+        "the fixture's segments have this length"
+    );
+}
