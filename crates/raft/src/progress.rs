@@ -176,6 +176,13 @@ impl Progress {
         self.reading = None;
     }
 
+    /// The connection is gone, and with it what was in flight: probe, but not before something is
+    /// heard.
+    pub(crate) fn disconnected(&mut self) {
+        self.probe_from(self.match_index);
+        self.state = ProgressState::Probe { waiting: true };
+    }
+
     /// A heartbeat is being sent, as one is at regular intervals.
     pub(crate) fn heartbeat(&mut self) {
         self.read_failed = false;

@@ -215,7 +215,7 @@ impl Raft {
         match &mut self.state {
             State::Leader(leader) => {
                 if let Some(progress) = leader.progress.get_mut(&peer) {
-                    progress.probe_from(progress.match_index);
+                    progress.disconnected();
                 }
             }
             State::Follower(follower)

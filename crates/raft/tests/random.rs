@@ -46,7 +46,9 @@ impl Run {
         let tiny = chance.one_in(2);
         let mut cluster = Cluster::new(nodes, |config| {
             config.seed = seed * 100 + config.id.0;
-            config.heartbeat_ticks = 2;
+            config.heartbeat_ticks = 1;
+            config.election_timeout_ticks_min = 5;
+            config.election_timeout_ticks_max = 10;
             if tiny {
                 config.append_bytes_max = 200;
                 config.inflight_messages_max = 3;
@@ -131,7 +133,7 @@ impl Run {
 
     /// What goes wrong.
     fn trouble(&mut self) {
-        match self.chance.below(8) {
+        match self.chance.below(9) {
             0 => {
                 if let Some(id) = self.any_live_node() {
                     self.crash(id);
@@ -152,6 +154,12 @@ impl Run {
             }
             4 | 5 => self.cluster.cut.clear(),
             6 => {
+                let id = self.cluster.leader().unwrap_or_else(|| self.any_node());
+                for peer in (1..=self.nodes).map(NodeId) {
+                    self.cluster.cut.extend([(id, peer), (peer, id)]);
+                }
+            }
+            7 => {
                 let id = self.any_node();
                 let slow = self.chance.one_in(2);
                 if let Some(node) = self.cluster.nodes.get_mut(&id) {
@@ -225,7 +233,7 @@ impl Run {
                 self.cluster.restart(id);
             }
         }
-        self.run_undisturbed(10 * 20);
+        self.run_undisturbed(10 * 10);
         let leader = self
             .cluster
             .leader()

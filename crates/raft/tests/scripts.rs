@@ -9,6 +9,7 @@
 //! | `cluster NODES [SETTING=NUMBER]...` | starts a group: `election_min`, `election_max`, `heartbeat`, `window`, `window_bytes`, `append_bytes`, `cache`, `uncommitted`, `apply` |
 //! | `log NODE TERM,TERM,... [term=T] [vote=N] [commit=I]` | starts the node anew with this on its disk |
 //! | `tick NODE COUNT`, `campaign NODE`, `propose NODE TEXT [COUNT]`, `read NODE TOKEN`, `transfer NODE [TO]` | inputs |
+//! | `gather NODE`, `drain NODE` | lets the node's inputs gather; drains it |
 //! | `reset NODE PEER`, `connect NODE PEER` | the node's connection to the peer is reset, or made |
 //! | `deliver [LINK] [KIND]` | delivers what is under way now; not what comes of it |
 //! | `drop [LINK] [KIND]`, `hold [LINK] [KIND]`, `release`, `repeat [LINK] [KIND]` | loses, keeps back, lets go again, duplicates messages |
@@ -19,7 +20,7 @@
 //! | `status NODE`, `entries NODE` | shows the replica, or its disk |
 //! | `quiet` | does not show what comes of the rest of the block |
 //!
-//! A link is `1->2`, `1->` or `->2`.
+//! A link is `1->2`, `1->` or `->2`. A number behind it limits the command to so many messages.
 
 #[allow(dead_code, reason = "each test program uses a part of it")]
 mod common;
@@ -140,6 +141,7 @@ struct Filter {
     from: Option<NodeId>,
     to: Option<NodeId>,
     kind: Option<String>,
+    count_max: Option<u64>,
 }
 
 impl Filter {
@@ -149,6 +151,8 @@ impl Filter {
             if let Some((from, to)) = word.split_once("->") {
                 filter.from = node(from);
                 filter.to = node(to);
+            } else if let Some(count) = number(word) {
+                filter.count_max = Some(count);
             } else {
                 filter.kind = Some((*word).to_owned());
             }
@@ -206,6 +210,11 @@ impl Stage {
                 cluster.input(node(id)?, &what, |raft| raft.peer_connected(peer));
             }
             ["log", id, terms, states @ ..] => set_log(cluster, node(id)?, terms, states)?,
+            ["gather", id] => cluster.gathering = Some(node(id)?),
+            ["drain", id] => {
+                cluster.gathering = None;
+                cluster.drain(node(id)?);
+            }
             ["crash", id] => cluster.crash(node(id)?),
             ["restart", id] => cluster.restart(node(id)?),
             ["disk", id, speed] => {
@@ -215,6 +224,7 @@ impl Stage {
                     Disk::Fast
                 };
                 cluster.nodes.get_mut(&node(id)?)?.disk = speed;
+                cluster.let_disk_work(node(id)?);
             }
             ["persist", id] => {
                 while cluster.node(node(id)?).writes_under_way() > 0 {
@@ -261,10 +271,16 @@ impl Stage {
             cluster.network.extend(self.held.drain(..));
             return;
         }
+        let mut left = filter.count_max.unwrap_or(u64::MAX);
+        let mut is_chosen = |envelope: &Envelope| {
+            let is_chosen = left > 0 && filter.matches(envelope);
+            left -= u64::from(is_chosen);
+            is_chosen
+        };
         let (chosen, rest): (Vec<Envelope>, Vec<Envelope>) = cluster
             .network
             .drain(..)
-            .partition(|envelope| filter.matches(envelope));
+            .partition(|envelope| is_chosen(envelope));
         cluster.network.extend(rest);
         for envelope in chosen {
             match verb {

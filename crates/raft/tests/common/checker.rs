@@ -63,6 +63,11 @@ impl Checker {
         }
     }
 
+    /// The entry with this id, if there ever was one.
+    pub(crate) fn entry(&self, id: EntryId) -> Option<Entry> {
+        self.entries.get(&id).cloned()
+    }
+
     /// No message claims what is not durable; one vote a term; terms never fall.
     pub(crate) fn sent(&mut self, envelope: &Envelope, durable: &Durable) {
         let (from, term) = (envelope.from, envelope.message.term());
@@ -115,10 +120,9 @@ impl Checker {
         applied: &[Entry],
         nodes: &BTreeMap<NodeId, Node>,
     ) {
-        let mut next = nodes[&id].applied.len() as u64 + 1;
-        for entry in applied {
-            assert_eq!(entry.id.index.0, next, "{id} applies out of order");
-            next += 1;
+        let next = nodes[&id].applied.len() as u64 + 1;
+        for (expected, entry) in (next..).zip(applied) {
+            assert_eq!(entry.id.index.0, expected, "{id} applies out of order");
             let position = usize::try_from(entry.id.index.0 - 1).expect("a short log");
             if let Some(committed) = self.committed.get(position) {
                 assert_eq!(committed, entry, "{id} applies something else");

@@ -139,6 +139,8 @@ pub(crate) struct Cluster {
     pub(crate) network: VecDeque<Envelope>,
     /// Pairs (from, to) whose messages are lost.
     pub(crate) cut: Vec<(NodeId, NodeId)>,
+    /// A node whose inputs gather before it is drained.
+    pub(crate) gathering: Option<NodeId>,
     /// What happened, a line each.
     pub(crate) trace: Vec<String>,
     pub(crate) tracing: bool,
@@ -157,6 +159,7 @@ impl Cluster {
             nodes: BTreeMap::new(),
             network: VecDeque::new(),
             cut: Vec::new(),
+            gathering: None,
             trace: Vec::new(),
             tracing: true,
             checker: Checker::new(voters.len()),
@@ -238,13 +241,17 @@ impl Cluster {
         if self.node(id).is_up() {
             self.crash(id);
         }
-        let entry = |(index, &term): (u64, &u64)| Entry {
-            id: EntryId::new(term, index),
-            kind: raft::EntryKind::Batch,
-            time_ms: index,
-            payload: Bytes::from(format!("{index}@t{term}")),
+        let entry = |(index, &term): (u64, &u64)| {
+            let id = EntryId::new(term, index);
+            self.checker.entry(id).unwrap_or_else(|| Entry {
+                id,
+                kind: raft::EntryKind::Batch,
+                time_ms: index,
+                payload: Bytes::from(id.to_string()),
+            })
         };
-        let entries = (1..).zip(terms).map(entry).collect();
+        let entries: Vec<Entry> = (1..).zip(terms).map(entry).collect();
+        self.checker.written(&entries);
         self.node_mut(id).durable = Durable {
             hard_state,
             entries,
@@ -328,14 +335,13 @@ impl Cluster {
         self.note_refusal(result.err().map(|error| error.to_string()));
     }
 
-    /// Delivers everything and completes all writes, until nothing is left to do.
+    /// Delivers everything and lets the fast disks work, until nothing is left to do.
     pub(crate) fn settle(&mut self) {
         for _ in 0..100_000 {
             if let Some(envelope) = self.network.pop_front() {
                 self.deliver(envelope);
             } else if let Some(id) = self.busy_node() {
-                self.finish_write(id);
-                self.finish_reads(id);
+                self.let_disk_work(id);
             } else {
                 return;
             }
@@ -344,7 +350,10 @@ impl Cluster {
     }
 
     fn busy_node(&self) -> Option<NodeId> {
-        let is_busy = |node: &Node| !node.writes.is_empty() || !node.reads.is_empty();
+        let is_busy = |node: &Node| {
+            (node.disk == Disk::Fast && !node.writes.is_empty())
+                || (node.reads_back == Disk::Fast && !node.reads.is_empty())
+        };
         self.nodes
             .iter()
             .find(|(_, node)| node.is_up() && is_busy(node))
@@ -399,7 +408,10 @@ impl Cluster {
     }
 
     /// Does what the replica wants done.
-    fn drain(&mut self, id: NodeId) {
+    pub(crate) fn drain(&mut self, id: NodeId) {
+        if self.gathering == Some(id) {
+            return;
+        }
         while let Some(ready) = self
             .nodes
             .get_mut(&id)
@@ -408,12 +420,15 @@ impl Cluster {
             self.raft(id).check_invariants();
             self.do_ready(id, ready);
         }
-        if self.node(id).disk == Disk::Fast {
-            while self.node(id).is_up() && !self.node(id).writes.is_empty() {
-                self.finish_write(id);
-            }
+        self.let_disk_work(id);
+    }
+
+    /// Completes what the node's disk has to do, as far as it is fast.
+    pub(crate) fn let_disk_work(&mut self, id: NodeId) {
+        while self.node(id).disk == Disk::Fast && self.node(id).writes_under_way() > 0 {
+            self.finish_write(id);
         }
-        if self.node(id).reads_back == Disk::Fast && self.node(id).is_up() {
+        if self.node(id).reads_back == Disk::Fast {
             self.finish_reads(id);
         }
     }
