@@ -67,6 +67,11 @@ pub(super) static ROWS: &[CommandSpec] = &[
             "",
         )
         .subcommands(&[
+            subcommand(323, "client", "caching", 3)
+                .in_group(Group::Connection, "6.0.0")
+                .flags(&[NOSCRIPT, LOADING, STALE])
+                .categories(&[category::CONNECTION])
+                .docs("Tells whether to track the keys of the next command.", "O(1)", "<YES | NO>"),
             subcommand(308, "client", "capa", -3)
                 .in_group(Group::Connection, "8.0.0")
                 .flags(&[NOSCRIPT, LOADING, STALE])
@@ -82,6 +87,11 @@ pub(super) static ROWS: &[CommandSpec] = &[
                 .flags(&[NOSCRIPT, LOADING, STALE])
                 .categories(&[category::CONNECTION])
                 .docs("Replies the name of this connection.", "O(1)", ""),
+            subcommand(324, "client", "getredir", 2)
+                .in_group(Group::Connection, "6.0.0")
+                .flags(&[NOSCRIPT, LOADING, STALE])
+                .categories(&[category::CONNECTION])
+                .docs("Replies where invalidation messages go.", "O(1)", ""),
             subcommand(310, "client", "help", 2)
                 .in_group(Group::Connection, "5.0.0")
                 .flags(&[LOADING, STALE])
@@ -166,6 +176,16 @@ pub(super) static ROWS: &[CommandSpec] = &[
                 .flags(&[NOSCRIPT, LOADING, STALE])
                 .categories(&[category::CONNECTION])
                 .docs("Names this connection.", "O(1)", "connection-name"),
+            subcommand(325, "client", "tracking", -3)
+                .in_group(Group::Connection, "6.0.0")
+                .flags(&[NOSCRIPT, LOADING, STALE])
+                .categories(&[category::CONNECTION])
+                .docs("Tells whether this connection wants to hear of changed keys.", "O(1)", "<ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]"),
+            subcommand(326, "client", "trackinginfo", 2)
+                .in_group(Group::Connection, "6.2.0")
+                .flags(&[NOSCRIPT, LOADING, STALE])
+                .categories(&[category::CONNECTION])
+                .docs("Describes what this connection tracks.", "O(1)", ""),
             subcommand(321, "client", "unblock", -3)
                 .in_group(Group::Connection, "5.0.0")
                 .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])

@@ -451,6 +451,26 @@ pub(super) static ROWS: &[CommandSpec] = &[
                     "O(N), N being the number of commands",
                     "[categoryname]",
                 ),
+            subcommand(472, "acl", "deluser", -3)
+                .in_group(Group::Server, "6.0.0")
+                .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
+                .docs("Deletes users.", "O(1)", "username [username ...]"),
+            subcommand(473, "acl", "dryrun", -4)
+                .in_group(Group::Server, "7.0.0")
+                .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
+                .docs(
+                    "Tells whether a user may run a command, without running it.",
+                    "O(1)",
+                    "username command [arg [arg ...]]",
+                ),
+            subcommand(474, "acl", "genpass", -2)
+                .in_group(Group::Server, "6.0.0")
+                .flags(&[NOSCRIPT, LOADING, STALE])
+                .docs(
+                    "Makes up a password that nobody can guess.",
+                    "O(1)",
+                    "[bits]",
+                ),
             subcommand(456, "acl", "getuser", 3)
                 .in_group(Group::Server, "6.0.0")
                 .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
@@ -468,6 +488,30 @@ pub(super) static ROWS: &[CommandSpec] = &[
                 .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
                 .docs(
                     "Lists the users as rules.",
+                    "O(N), N being the number of users",
+                    "",
+                ),
+            subcommand(475, "acl", "load", 2)
+                .in_group(Group::Server, "6.0.0")
+                .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
+                .docs(
+                    "Reads the users from a file.",
+                    "O(N), N being the number of users",
+                    "",
+                ),
+            subcommand(476, "acl", "log", -2)
+                .in_group(Group::Server, "6.0.0")
+                .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
+                .docs(
+                    "Lists what was refused for lack of rights.",
+                    "O(N), N being the number of entries shown",
+                    "[count | RESET]",
+                ),
+            subcommand(477, "acl", "save", 2)
+                .in_group(Group::Server, "6.0.0")
+                .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
+                .docs(
+                    "Writes the users into a file.",
                     "O(N), N being the number of users",
                     "",
                 ),
@@ -593,4 +637,12 @@ pub(super) static ROWS: &[CommandSpec] = &[
             "index1 index2",
         )
         .writes(server_data::swapdb),
+    command(478, "lolwut", -1)
+        .in_group(Group::Server, "5.0.0")
+        .flags(&[READONLY, FAST])
+        .docs(
+            "Draws the cluster.",
+            "O(N), N being the number of nodes",
+            "[VERSION version]",
+        ),
 ];
