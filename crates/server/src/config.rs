@@ -245,7 +245,10 @@ impl Config {
         let client = &self.bind[0];
         Address::new(
             &client.host,
-            client.port.checked_add(1000).unwrap_or(client.port - 1000),
+            client
+                .port
+                .checked_add(1000)
+                .unwrap_or_else(|| client.port - 1000),
         )
     }
 

@@ -140,7 +140,7 @@ fn forward() -> impl Strategy<Value = PeerMessage> {
 }
 
 fn refused() -> impl Strategy<Value = PeerMessage> {
-    let reasons = [
+    const REASONS: [Refusal; 4] = [
         Refusal::NotLeader,
         Refusal::Busy,
         Refusal::DiskFull,
@@ -148,7 +148,7 @@ fn refused() -> impl Strategy<Value = PeerMessage> {
     ];
     let numbers = (any::<u64>(), any::<u64>(), any::<u64>());
     let leader = prop::option::of((1..=u64::MAX).prop_map(NodeId));
-    (numbers, prop::sample::select(&reasons[..]), leader).prop_map(
+    (numbers, prop::sample::select(&REASONS[..]), leader).prop_map(
         |((term, incarnation, sequence), reason, leader)| {
             PeerMessage::ForwardRefused(ForwardRefused {
                 term: Term(term),
