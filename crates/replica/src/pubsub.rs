@@ -54,7 +54,10 @@ impl PubSub {
         if !names.contains(name) {
             let name = Bytes::copy_from_slice(name);
             names.insert(name.clone());
-            self.listeners_mut(topic).entry(name).or_default().insert(client);
+            self.listeners_mut(topic)
+                .entry(name)
+                .or_default()
+                .insert(client);
         }
         count_of(session, topic)
     }
@@ -182,7 +185,9 @@ fn deliver(
     let (mut resp2, mut resp3) = (None, None);
     let mut delivered = 0;
     for &client in clients {
-        let Some(session) = sessions.find_mut(client) else { continue };
+        let Some(session) = sessions.find_mut(client) else {
+            continue;
+        };
         if session.closing {
             continue;
         }
@@ -224,23 +229,41 @@ mod tests {
 
     impl World {
         fn new() -> Self {
-            World { pubsub: PubSub::default(), sessions: Sessions::default(), flush: Vec::new() }
+            World {
+                pubsub: PubSub::default(),
+                sessions: Sessions::default(),
+                flush: Vec::new(),
+            }
         }
 
         fn client(&mut self, protocol: Protocol) -> ClientId {
             let client = self.sessions.insert(ClientInfo::default(), 0, true);
-            self.sessions.find_mut(client).expect("just inserted").protocol = protocol;
+            self.sessions
+                .find_mut(client)
+                .expect("just inserted")
+                .protocol = protocol;
             client
         }
 
         fn subscribe(&mut self, client: ClientId, topic: Topic, name: &str) -> usize {
             let session = self.sessions.find_mut(client).expect("there");
-            self.pubsub.subscribe(topic, client, session, name.as_bytes())
+            self.pubsub
+                .subscribe(topic, client, session, name.as_bytes())
         }
 
         fn publish(&mut self, sharded: bool, channel: &str, message: &str) -> i64 {
-            let World { pubsub, sessions, flush } = self;
-            pubsub.publish(sessions, flush, sharded, channel.as_bytes(), message.as_bytes())
+            let World {
+                pubsub,
+                sessions,
+                flush,
+            } = self;
+            pubsub.publish(
+                sessions,
+                flush,
+                sharded,
+                channel.as_bytes(),
+                message.as_bytes(),
+            )
         }
 
         fn output(&mut self, client: ClientId) -> String {
@@ -258,7 +281,10 @@ mod tests {
         world.subscribe(new, Topic::Pattern, "n*");
         assert_eq!(world.publish(false, "news", "hi"), 2);
         assert_eq!(world.flush, [old, new]);
-        assert_eq!(world.output(old), "*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$2\r\nhi\r\n");
+        assert_eq!(
+            world.output(old),
+            "*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$2\r\nhi\r\n"
+        );
         let expected = ">4\r\n$8\r\npmessage\r\n$2\r\nn*\r\n$4\r\nnews\r\n$2\r\nhi\r\n";
         assert_eq!(world.output(new), expected);
     }
@@ -286,7 +312,10 @@ mod tests {
         assert_eq!(world.publish(false, "s", "x"), 1);
         world.output(client);
         assert_eq!(world.publish(true, "s", "x"), 1);
-        assert_eq!(world.output(client), "*3\r\n$8\r\nsmessage\r\n$1\r\ns\r\n$1\r\nx\r\n");
+        assert_eq!(
+            world.output(client),
+            "*3\r\n$8\r\nsmessage\r\n$1\r\ns\r\n$1\r\nx\r\n"
+        );
     }
 
     #[test]

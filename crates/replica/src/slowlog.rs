@@ -95,7 +95,11 @@ impl Slowlog {
 /// Arguments as the slow log keeps them: at most 32 of at most 128 bytes, what was cut off told.
 fn shortened(args: &[&[u8]]) -> Vec<Bytes> {
     let secrets = secret_arguments(args);
-    let kept = if args.len() > ARGUMENTS_MAX { ARGUMENTS_MAX - 1 } else { args.len() };
+    let kept = if args.len() > ARGUMENTS_MAX {
+        ARGUMENTS_MAX - 1
+    } else {
+        args.len()
+    };
     let mut shortened: Vec<Bytes> = args[..kept]
         .iter()
         .enumerate()
@@ -124,7 +128,8 @@ fn shortened_argument(arg: &[u8]) -> Bytes {
 /// The places of names and passwords that nobody may read in a log.
 fn secret_arguments(args: &[&[u8]]) -> std::ops::Range<usize> {
     let is = |place: usize, word: &str| {
-        args.get(place).is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()))
+        args.get(place)
+            .is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()))
     };
     if is(0, "auth") {
         return 1..args.len();
@@ -134,7 +139,9 @@ fn secret_arguments(args: &[&[u8]]) -> std::ops::Range<usize> {
         return auth.map_or(0..0, |place| place + 1..(place + 3).min(args.len()));
     }
     if is(0, "config") && is(1, "set") {
-        let name = (2..args.len()).step_by(2).find(|&place| is(place, "requirepass"));
+        let name = (2..args.len())
+            .step_by(2)
+            .find(|&place| is(place, "requirepass"));
         return name.map_or(0..0, |place| place + 1..(place + 2).min(args.len()));
     }
     if is(0, "acl") && is(1, "setuser") {
@@ -169,10 +176,21 @@ mod tests {
 
     #[test]
     fn secrets_are_not_kept() {
-        assert_eq!(texts(&["AUTH", "a", "b"]), ["AUTH", "(redacted)", "(redacted)"]);
+        assert_eq!(
+            texts(&["AUTH", "a", "b"]),
+            ["AUTH", "(redacted)", "(redacted)"]
+        );
         assert_eq!(
             texts(&["hello", "3", "AUTH", "a", "b", "SETNAME", "c"]),
-            ["hello", "3", "AUTH", "(redacted)", "(redacted)", "SETNAME", "c"]
+            [
+                "hello",
+                "3",
+                "AUTH",
+                "(redacted)",
+                "(redacted)",
+                "SETNAME",
+                "c"
+            ]
         );
         assert_eq!(
             texts(&["CONFIG", "SET", "timeout", "1", "requirepass", "x"]),

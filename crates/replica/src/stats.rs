@@ -133,7 +133,10 @@ impl Stats {
     pub(crate) fn count_error(&mut self, reply: &[u8]) {
         self.error_replies += 1;
         let text = reply.strip_prefix(b"-").unwrap_or(reply);
-        let end = text.iter().position(|byte| !byte.is_ascii_graphic()).unwrap_or(text.len());
+        let end = text
+            .iter()
+            .position(|byte| !byte.is_ascii_graphic())
+            .unwrap_or(text.len());
         let code = String::from_utf8_lossy(&text[..end]);
         if let Some(count) = self.errors.get_mut(&*code) {
             *count += 1;
@@ -155,8 +158,7 @@ impl Stats {
         command.durations.add(duration_us);
         let duration_ms = duration_us / 1_000;
         if settings.latency_threshold_ms > 0 && duration_ms >= settings.latency_threshold_ms {
-            let is_fast =
-                kv::by_id(id).is_some_and(|spec| spec.flags.contains(CommandFlags::FAST));
+            let is_fast = kv::by_id(id).is_some_and(|spec| spec.flags.contains(CommandFlags::FAST));
             let event = if is_fast { "fast-command" } else { "command" };
             self.latency.add(event, wall_ms / 1_000, duration_ms);
         }
@@ -164,9 +166,15 @@ impl Stats {
 
     /// Takes a sample of the recent speeds. Called every tick.
     pub(crate) fn sample(&mut self, now: Now, host: &HostStats) {
-        self.rates.commands.sample(self.commands_processed, now.mono_us);
-        self.rates.input_bytes.sample(host.net_input_bytes, now.mono_us);
-        self.rates.output_bytes.sample(host.net_output_bytes, now.mono_us);
+        self.rates
+            .commands
+            .sample(self.commands_processed, now.mono_us);
+        self.rates
+            .input_bytes
+            .sample(host.net_input_bytes, now.mono_us);
+        self.rates
+            .output_bytes
+            .sample(host.net_output_bytes, now.mono_us);
     }
 
     /// CONFIG RESETSTAT: what Redis resets. What tells the state of the cluster goes on counting.
@@ -199,7 +207,9 @@ impl Stats {
 
     /// Error replies by code, in order.
     pub(crate) fn errors(&self) -> impl Iterator<Item = (&str, u64)> {
-        self.errors.iter().map(|(code, count)| (code.as_str(), *count))
+        self.errors
+            .iter()
+            .map(|(code, count)| (code.as_str(), *count))
     }
 }
 
@@ -216,10 +226,13 @@ impl Durations {
     /// say something new.
     pub(crate) fn cumulative(&self) -> impl Iterator<Item = (u64, u64)> {
         let mut total = 0;
-        self.counts.iter().enumerate().filter_map(move |(bucket, &count)| {
-            total += count;
-            (count > 0).then_some((1 << bucket, total))
-        })
+        self.counts
+            .iter()
+            .enumerate()
+            .filter_map(move |(bucket, &count)| {
+                total += count;
+                (count > 0).then_some((1 << bucket, total))
+            })
     }
 
     /// The bound that at least this many thousandths of all durations keep; 0 if there are none.

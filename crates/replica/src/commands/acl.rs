@@ -62,7 +62,11 @@ fn getuser(node: &mut Node, _client: ClientId, args: &[&[u8]], out: &mut Encoder
     if args[2] != DEFAULT_USER.as_bytes() {
         return out.null();
     }
-    let password = node.settings.requirepass.as_ref().map(|password| hex_digest(&[password]));
+    let password = node
+        .settings
+        .requirepass
+        .as_ref()
+        .map(|password| hex_digest(&[password]));
     out.map(6);
     key(out, "flags");
     out.set(if password.is_some() { 1 } else { 2 });
@@ -147,7 +151,12 @@ fn genpass(node: &mut Node, _client: ClientId, args: &[&[u8]], out: &mut Encoder
     while digits.len() < digit_count {
         let draw = node.random.next_u64().to_le_bytes();
         let start = node.config.incarnation.to_le_bytes();
-        digits.push_str(&hex_digest(&[&node.config.cluster_secret, b"genpass", &start, &draw]));
+        digits.push_str(&hex_digest(&[
+            &node.config.cluster_secret,
+            b"genpass",
+            &start,
+            &draw,
+        ]));
     }
     digits.truncate(digit_count);
     out.bulk(digits.as_bytes());

@@ -7,7 +7,9 @@ use crate::config::ClientId;
 use crate::node::{Node, Pause};
 use crate::session::ReplyMode;
 
-use super::reply::{NOT_AN_INTEGER, SYNTAX, error_about, integer, is, key, switch};
+use super::reply::{
+    NOT_AN_INTEGER, SYNTAX, error_about, integer, is, key, switch, wrong_arguments,
+};
 use super::{SessionCommand, alone, client_kill, client_list, command, in_place};
 
 /// The reply to a name with spaces or worse in it: it would break the lines of CLIENT LIST.
@@ -28,7 +30,7 @@ pub(super) fn find(name: &str) -> Option<SessionCommand> {
         "no-evict" => in_place(no_evict),
         "no-touch" => in_place(no_touch),
         "pause" => alone(pause),
-        "reply" => in_place(reply),
+        "reply" => alone(reply),
         "setinfo" => in_place(setinfo),
         "setname" => in_place(setname),
         "tracking" => in_place(tracking),
@@ -85,7 +87,9 @@ fn setinfo(node: &mut Node, client: ClientId, args: &[&[u8]], out: &mut Encoder<
 /// `CLIENT NO-EVICT <ON | OFF>`. Kept and shown; no client is ever disconnected for its memory
 /// alone.
 fn no_evict(node: &mut Node, client: ClientId, args: &[&[u8]], out: &mut Encoder<'_>) {
-    let Some(on) = switch(args[2], "on", "off") else { return out.error(SYNTAX) };
+    let Some(on) = switch(args[2], "on", "off") else {
+        return out.error(SYNTAX);
+    };
     node.session(client).no_evict = on;
     out.ok();
 }
@@ -93,7 +97,9 @@ fn no_evict(node: &mut Node, client: ClientId, args: &[&[u8]], out: &mut Encoder
 /// `CLIENT NO-TOUCH <ON | OFF>`. Kept and shown; reads never change a key's age here, since it would
 /// be a change that did not go through the log.
 fn no_touch(node: &mut Node, client: ClientId, args: &[&[u8]], out: &mut Encoder<'_>) {
-    let Some(on) = switch(args[2], "on", "off") else { return out.error(SYNTAX) };
+    let Some(on) = switch(args[2], "on", "off") else {
+        return out.error(SYNTAX);
+    };
     node.session(client).no_touch = on;
     out.ok();
 }
@@ -118,23 +124,29 @@ fn reply(node: &mut Node, client: ClientId, args: &[&[u8]], out: &mut Encoder<'_
 
 /// `CLIENT PAUSE timeout [WRITE | ALL]`. A pause in force is never shortened or weakened by another.
 fn pause(node: &mut Node, _client: ClientId, args: &[&[u8]], out: &mut Encoder<'_>) {
+    if args.len() > 4 {
+        return wrong_arguments(out, args);
+    }
     let writes_only = match args.get(3) {
         None => false,
         Some(mode) if is(mode, "write") => true,
         Some(mode) if is(mode, "all") => false,
         Some(_) => return out.error("ERR CLIENT PAUSE mode must be WRITE or ALL"),
     };
-    if args.len() > 4 {
-        return out.error(SYNTAX);
-    }
     let Some(timeout_ms) = integer(args[2]) else {
         return out.error("ERR timeout is not an integer or out of range");
     };
     let Ok(timeout_ms) = u64::try_from(timeout_ms) else {
         return out.error("ERR timeout is negative");
     };
-    let until_us = node.now.mono_us.saturating_add(timeout_ms.saturating_mul(1_000));
-    let wanted = Pause { until_us, writes_only };
+    let until_us = node
+        .now
+        .mono_us
+        .saturating_add(timeout_ms.saturating_mul(1_000));
+    let wanted = Pause {
+        until_us,
+        writes_only,
+    };
     let now_us = node.now.mono_us;
     node.pause = Some(match node.pause.filter(|pause| pause.until_us > now_us) {
         Some(pause) => Pause {
@@ -156,7 +168,10 @@ fn unpause(node: &mut Node, _client: ClientId, _args: &[&[u8]], out: &mut Encode
 
 /// Ends CLIENT PAUSE when its time is over: the held connections go on. Called every tick.
 pub(crate) fn resume_paused(node: &mut Node) {
-    if node.pause.is_some_and(|pause| pause.until_us <= node.now.mono_us) {
+    if node
+        .pause
+        .is_some_and(|pause| pause.until_us <= node.now.mono_us)
+    {
         node.pause = None;
         wake_all(node);
     }
@@ -195,6 +210,7 @@ pub(crate) fn close_idle(node: &mut Node) {
 /// `CLIENT UNBLOCK client-id [TIMEOUT | ERROR]`. No command blocks yet, so there is nobody to free.
 fn unblock(_node: &mut Node, _client: ClientId, args: &[&[u8]], out: &mut Encoder<'_>) {
     match args.get(3) {
+        _ if args.len() > 4 => wrong_arguments(out, args),
         Some(reason) if switch(reason, "timeout", "error").is_none() => {
             out.error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
         }

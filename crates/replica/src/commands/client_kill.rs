@@ -24,16 +24,26 @@ struct Filter<'a> {
 impl Filter<'_> {
     fn fits(&self, session: &Session) -> bool {
         self.id.is_none_or(|id| id == session.id)
-            && self.addr.is_none_or(|addr| addr == session.info.peer_addr.as_bytes())
-            && self.local_addr.is_none_or(|addr| addr == session.info.local_addr.as_bytes())
-            && self.client_type.is_none_or(|wanted| wanted == ClientType::of(session))
+            && self
+                .addr
+                .is_none_or(|addr| addr == session.info.peer_addr.as_bytes())
+            && self
+                .local_addr
+                .is_none_or(|addr| addr == session.info.local_addr.as_bytes())
+            && self
+                .client_type
+                .is_none_or(|wanted| wanted == ClientType::of(session))
     }
 }
 
 /// `CLIENT KILL addr`, or `CLIENT KILL <option value> …`, which replies how many it killed.
 pub(super) fn kill(node: &mut Node, client: ClientId, args: &[&[u8]], out: &mut Encoder<'_>) {
     if let [_, _, addr] = *args {
-        let filter = Filter { addr: Some(addr), with_self: true, ..Filter::default() };
+        let filter = Filter {
+            addr: Some(addr),
+            with_self: true,
+            ..Filter::default()
+        };
         return match kill_fitting(node, client, &filter) {
             0 => out.error("ERR No such client"),
             _ => out.ok(),

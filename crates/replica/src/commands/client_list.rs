@@ -51,21 +51,34 @@ pub(super) fn info(node: &mut Node, client: ClientId, _args: &[&[u8]], out: &mut
 
 /// `CLIENT LIST [TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]`
 pub(super) fn list(node: &mut Node, _client: ClientId, args: &[&[u8]], out: &mut Encoder<'_>) {
-    let by_id: BTreeMap<u64, &Session> =
-        node.sessions.iter().map(|(_, session)| (session.id, session)).collect();
+    let by_id: BTreeMap<u64, &Session> = node
+        .sessions
+        .iter()
+        .map(|(_, session)| (session.id, session))
+        .collect();
     let sessions: Vec<&Session> = match args[2..] {
         [] => by_id.into_values().collect(),
         [option, name] if is(option, "type") => {
             let Some(wanted) = ClientType::parse(name) else {
                 return error_about(out, "ERR Unknown client type '", name, "'");
             };
-            by_id.into_values().filter(|session| ClientType::of(session) == wanted).collect()
+            by_id
+                .into_values()
+                .filter(|session| ClientType::of(session) == wanted)
+                .collect()
         }
         [option, ref ids @ ..] if is(option, "id") && !ids.is_empty() => {
             let mut sessions = Vec::new();
             for id in ids {
-                let Some(id) = integer(id) else { return out.error("ERR Invalid client ID") };
-                sessions.extend(u64::try_from(id).ok().and_then(|id| by_id.get(&id)).copied());
+                let Some(id) = integer(id) else {
+                    return out.error("ERR Invalid client ID");
+                };
+                sessions.extend(
+                    u64::try_from(id)
+                        .ok()
+                        .and_then(|id| by_id.get(&id))
+                        .copied(),
+                );
             }
             sessions
         }
@@ -82,14 +95,18 @@ pub(super) fn list(node: &mut Node, _client: ClientId, args: &[&[u8]], out: &mut
 /// A connection in the format of Redis 7.2. `fd` is the shell's and not known here.
 pub(super) fn line(session: &Session, now: Now) -> String {
     let seconds_since = |us: u64| now.mono_us.saturating_sub(us) / 1_000_000;
-    let multi_bytes = session.multi.as_ref().map_or(0, |multi| multi.commands.len());
-    let queued = session.multi.as_ref().map_or(-1, |multi| i64::from(multi.count));
+    let multi_bytes = session
+        .multi
+        .as_ref()
+        .map_or(0, |multi| multi.commands.len());
+    let queued = session
+        .multi
+        .as_ref()
+        .map_or(-1, |multi| i64::from(multi.count));
     let input = session.pending_input().len();
     let output = session.pending_output().len();
-    let total_bytes = size_of::<Session>()
-        + session.input.capacity()
-        + session.output.capacity()
-        + multi_bytes;
+    let total_bytes =
+        size_of::<Session>() + session.input.capacity() + session.output.capacity() + multi_bytes;
     format!(
         "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} \
          multi={queued} qbuf={input} qbuf-free={} argv-mem=0 multi-mem={multi_bytes} rbs={} rbp=0 \
@@ -127,6 +144,14 @@ fn flags(session: &Session) -> String {
         (session.no_evict, 'e'),
         (session.no_touch, 'T'),
     ];
-    let letters: String = facts.iter().filter(|(is_so, _)| *is_so).map(|(_, letter)| *letter).collect();
-    if letters.is_empty() { "N".to_owned() } else { letters }
+    let letters: String = facts
+        .iter()
+        .filter(|(is_so, _)| *is_so)
+        .map(|(_, letter)| *letter)
+        .collect();
+    if letters.is_empty() {
+        "N".to_owned()
+    } else {
+        letters
+    }
 }

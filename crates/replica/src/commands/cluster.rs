@@ -51,13 +51,6 @@ fn name(kind: &[u8], cluster: u64, id: u64) -> String {
     digits
 }
 
-/// Remembers the leader for the time when there is none. Called every tick.
-pub(crate) fn remember_leader(node: &mut Node) {
-    if let Some(leader) = node.consensus.leader {
-        node.stats.last_leader = Some(leader);
-    }
-}
-
 /// The node that the slots are said to belong to: the leader, the last one, or, before any was seen
 /// or its address known, this node, which serves every key as well.
 pub(super) fn slot_owner(node: &Node) -> NodeId {
@@ -73,7 +66,9 @@ fn client_addr(node: &Node, id: NodeId) -> &str {
     if id == node.config.node {
         return &node.config.client_addr;
     }
-    node.members.get(&id).map_or("", |member| member.client_addr.as_str())
+    node.members
+        .get(&id)
+        .map_or("", |member| member.client_addr.as_str())
 }
 
 /// Whether a member can be reached, as far as this node sees.
@@ -84,7 +79,11 @@ fn is_there(node: &Node, id: NodeId, member: &Member) -> bool {
 /// Members by id, the owner of the slots first.
 fn owner_first(node: &Node) -> Vec<(NodeId, &Member)> {
     let owner = slot_owner(node);
-    let mut members: Vec<_> = node.members.iter().map(|(id, member)| (*id, member)).collect();
+    let mut members: Vec<_> = node
+        .members
+        .iter()
+        .map(|(id, member)| (*id, member))
+        .collect();
     members.sort_by_key(|(id, _)| (*id != owner, *id));
     members
 }
@@ -153,7 +152,11 @@ fn node_line(node: &Node, id: NodeId, member: &Member) -> String {
         node_name(node, id),
         flags.join(","),
         node.consensus.term.0,
-        if is_there(node, id, member) { "connected" } else { "disconnected" },
+        if is_there(node, id, member) {
+            "connected"
+        } else {
+            "disconnected"
+        },
         if id == owner { " 0-16383" } else { "" },
     )
 }
@@ -214,7 +217,11 @@ fn shards(node: &mut Node, _client: ClientId, _args: &[&[u8]], out: &mut Encoder
         key(out, "replication-offset");
         out.integer(offset as i64);
         key(out, "health");
-        out.bulk(if is_there(node, id, member) { b"online" } else { b"fail" });
+        out.bulk(if is_there(node, id, member) {
+            b"online"
+        } else {
+            b"fail"
+        });
     }
 }
 
@@ -231,12 +238,19 @@ fn myshardid(node: &mut Node, _client: ClientId, _args: &[&[u8]], out: &mut Enco
 /// `CLUSTER REPLICAS node-id`: their lines of CLUSTER NODES.
 fn replicas(node: &mut Node, _client: ClientId, args: &[&[u8]], out: &mut Encoder<'_>) {
     let owner = slot_owner(node);
-    let asked = node.members.keys().find(|id| node_name(node, **id).as_bytes() == args[2]);
+    let asked = node
+        .members
+        .keys()
+        .find(|id| node_name(node, **id).as_bytes() == args[2]);
     match asked {
         None => error_about(out, "ERR Unknown node ", args[2], ""),
         Some(id) if *id != owner => out.error("ERR The specified node is not a master"),
         Some(_) => {
-            let replicas: Vec<_> = node.members.iter().filter(|(id, _)| **id != owner).collect();
+            let replicas: Vec<_> = node
+                .members
+                .iter()
+                .filter(|(id, _)| **id != owner)
+                .collect();
             out.array(replicas.len());
             for (id, member) in replicas {
                 out.bulk(node_line(node, *id, member).as_bytes());
@@ -270,7 +284,9 @@ fn keyslot(_node: &mut Node, _client: ClientId, args: &[&[u8]], out: &mut Encode
 }
 
 fn slot(number: i64) -> Option<u16> {
-    u16::try_from(number).ok().filter(|slot| *slot < kv::SLOT_COUNT)
+    u16::try_from(number)
+        .ok()
+        .filter(|slot| *slot < kv::SLOT_COUNT)
 }
 
 /// `CLUSTER COUNTKEYSINSLOT slot`, in all databases.

@@ -1,7 +1,5 @@
 //! CONFIG.
 
-use std::borrow::Cow;
-
 use kv::glob;
 use resp::Encoder;
 
@@ -35,7 +33,11 @@ fn get(node: &mut Node, _client: ClientId, args: &[&[u8]], out: &mut Encoder<'_>
             let matched = patterns
                 .iter()
                 .find(|pattern| glob::matches_ignoring_case(pattern, name))?;
-            let shown = if glob::is_literal(matched) { *matched } else { name };
+            let shown = if glob::is_literal(matched) {
+                *matched
+            } else {
+                name
+            };
             Some((shown, (parameter.read)(node)))
         })
         .collect();
@@ -54,6 +56,7 @@ fn set(node: &mut Node, _client: ClientId, args: &[&[u8]], out: &mut Encoder<'_>
     }
     let mut settings = node.settings.clone();
     let mut seen: Vec<&str> = Vec::new();
+    // Names come before values: Redis looks at all of them first.
     let mut changes = Vec::new();
     for pair in pairs.chunks_exact(2) {
         let (name, value) = (pair[0], pair[1]);
@@ -65,16 +68,15 @@ fn set(node: &mut Node, _client: ClientId, args: &[&[u8]], out: &mut Encoder<'_>
             return refuse(out, parameter.name, "duplicate parameter");
         }
         seen.push(parameter.name);
-        changes.push((parameter, value));
+        match parameter.change {
+            Change::Set(set) => changes.push((parameter.name, set, value)),
+            Change::Fixed if (parameter.read)(node) == value => {}
+            Change::Fixed => return refuse(out, parameter.name, "can't set immutable config"),
+        }
     }
-    for (parameter, value) in changes {
-        let outcome = match parameter.change {
-            Change::Set(set) => set(&mut settings, value),
-            Change::Fixed if (parameter.read)(node) == value => Ok(()),
-            Change::Fixed => Err(Cow::Borrowed("can't set immutable config")),
-        };
-        if let Err(reason) = outcome {
-            return refuse(out, parameter.name, &reason);
+    for (name, set, value) in changes {
+        if let Err(reason) = set(&mut settings, value) {
+            return refuse(out, name, &reason);
         }
     }
     node.slowlog.truncate(settings.slowlog_entries_max);

@@ -49,8 +49,12 @@ pub(super) fn quit(node: &mut Node, client: ClientId, _args: &[&[u8]], out: &mut
 /// told of it.
 pub(super) fn reset(node: &mut Node, client: ClientId, _args: &[&[u8]], out: &mut Encoder<'_>) {
     let authenticated = !node.settings.requires_authentication();
-    let Node { sessions, pubsub, .. } = node;
-    let Some(session) = sessions.find_mut(client) else { return };
+    let Node {
+        sessions, pubsub, ..
+    } = node;
+    let Some(session) = sessions.find_mut(client) else {
+        return;
+    };
     pubsub.remove_client(client, session);
     session.multi = None;
     session.watches.clear();
@@ -86,9 +90,13 @@ pub(super) fn auth(node: &mut Node, client: ClientId, args: &[&[u8]], out: &mut 
 
 /// `SELECT index`
 pub(super) fn select(node: &mut Node, client: ClientId, args: &[&[u8]], out: &mut Encoder<'_>) {
-    let Some(index) = integer(args[1]).and_then(|index| i32::try_from(index).ok()) else {
+    let Some(index) = integer(args[1]) else {
         return out.error(NOT_AN_INTEGER);
     };
+    if i32::try_from(index).is_err() {
+        return out
+            .error("ERR value is out of range, value must between -2147483648 and 2147483647");
+    }
     match u8::try_from(index) {
         Ok(db) if db < DATABASE_COUNT => {
             node.session(client).db = db;
@@ -109,7 +117,9 @@ struct Hello<'a> {
 /// `HELLO [protover [AUTH username password] [SETNAME clientname]]`. Nothing changes unless all of
 /// it is right.
 pub(super) fn hello(node: &mut Node, client: ClientId, args: &[&[u8]], out: &mut Encoder<'_>) {
-    let Some(hello) = parse_hello(args, out) else { return };
+    let Some(hello) = parse_hello(args, out) else {
+        return;
+    };
     if let Some((username, password)) = hello.login
         && !authenticate(node, client, username, password, "HELLO")
     {
@@ -134,7 +144,9 @@ pub(super) fn hello(node: &mut Node, client: ClientId, args: &[&[u8]], out: &mut
 
 fn parse_hello<'a>(args: &[&'a [u8]], out: &mut Encoder<'_>) -> Option<Hello<'a>> {
     let mut hello = Hello::default();
-    let Some(version) = args.get(1) else { return Some(hello) };
+    let Some(version) = args.get(1) else {
+        return Some(hello);
+    };
     hello.protocol = match integer(version) {
         Some(2) => Some(Protocol::Resp2),
         Some(3) => Some(Protocol::Resp3),
@@ -189,7 +201,11 @@ fn greet(node: &Node, id: u64, out: &mut Encoder<'_>) {
     key(out, "mode");
     out.bulk(b"cluster");
     key(out, "role");
-    out.bulk(if is_leader(node) { b"master" } else { b"replica" });
+    out.bulk(if is_leader(node) {
+        b"master"
+    } else {
+        b"replica"
+    });
     key(out, "modules");
     out.array(0);
 }

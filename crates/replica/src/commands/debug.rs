@@ -22,8 +22,10 @@ pub(super) fn find(name: &str) -> Option<SessionCommand> {
 /// `DEBUG SLEEP seconds`: nothing more of this connection is run for so long. In Redis the whole
 /// server sleeps; here that would be an election. What is no number counts as 0, as in Redis.
 fn sleep(node: &mut Node, client: ClientId, args: &[&[u8]], out: &mut Encoder<'_>) {
-    let seconds: f64 =
-        std::str::from_utf8(args[2]).ok().and_then(|text| text.parse().ok()).unwrap_or(0.0);
+    let seconds: f64 = std::str::from_utf8(args[2])
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0.0);
     if !seconds.is_finite() || seconds > SLEEP_SECONDS_MAX {
         return out.error("ERR DEBUG SLEEP takes at most 3600 seconds");
     }

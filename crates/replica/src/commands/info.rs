@@ -37,7 +37,9 @@ static SECTIONS: &[Section] = &[
     section("commandstats", "Commandstats", false, commandstats),
     section("errorstats", "Errorstats", true, errorstats),
     section("latencystats", "Latencystats", false, latencystats),
-    section("cluster", "Cluster", true, |_, fields| fields.add("cluster_enabled", 1)),
+    section("cluster", "Cluster", true, |_, fields| {
+        fields.add("cluster_enabled", 1)
+    }),
     section("raft", "Raft", true, raft),
     section("keyspace", "Keyspace", true, keyspace),
 ];
@@ -48,7 +50,12 @@ const fn section(
     by_default: bool,
     write: fn(&Node, &mut Fields),
 ) -> Section {
-    Section { name, heading, by_default, write }
+    Section {
+        name,
+        heading,
+        by_default,
+        write,
+    }
 }
 
 /// Lines of `name:value`.
@@ -142,13 +149,20 @@ fn server(node: &Node, fields: &mut Fields) {
 
 fn clients(node: &Node, fields: &mut Fields) {
     let sessions = || node.sessions.iter().map(|(_, session)| session);
-    let input_max = sessions().map(|session| session.pending_input().len()).max();
-    let output_max = sessions().map(|session| session.pending_output().len()).max();
+    let input_max = sessions()
+        .map(|session| session.pending_input().len())
+        .max();
+    let output_max = sessions()
+        .map(|session| session.pending_output().len())
+        .max();
     let subscribers = sessions()
         .filter(|session| session.subscription_count() + session.shard_channels.len() > 0)
         .count();
     fields.add("connected_clients", node.sessions.count());
-    fields.add("cluster_connections", peers(node).filter(|(_, peer)| peer.connected).count());
+    fields.add(
+        "cluster_connections",
+        peers(node).filter(|(_, peer)| peer.connected).count(),
+    );
     fields.add("maxclients", node.settings.clients_max);
     fields.add("client_recent_max_input_buffer", input_max.unwrap_or(0));
     fields.add("client_recent_max_output_buffer", output_max.unwrap_or(0));
@@ -168,12 +182,18 @@ fn memory(node: &Node, fields: &mut Fields) {
     fields.add_bytes("used_memory_rss", host.rss_bytes);
     fields.add_bytes("used_memory_peak", peak);
     let peak_percentage = percentage(host.rss_bytes, peak);
-    fields.add("used_memory_peak_perc", format_args!("{peak_percentage:.2}%"));
+    fields.add(
+        "used_memory_peak_perc",
+        format_args!("{peak_percentage:.2}%"),
+    );
     fields.add("used_memory_overhead", overhead);
     fields.add("used_memory_startup", 0);
     fields.add("used_memory_dataset", dataset);
     let dataset_percentage = percentage(dataset, host.rss_bytes);
-    fields.add("used_memory_dataset_perc", format_args!("{dataset_percentage:.2}%"));
+    fields.add(
+        "used_memory_dataset_perc",
+        format_args!("{dataset_percentage:.2}%"),
+    );
     fields.add_bytes("total_system_memory", host.system_memory_bytes);
     fields.add_bytes("used_memory_lua", 0);
     fields.add("number_of_cached_scripts", 0);
@@ -191,7 +211,11 @@ fn memory(node: &Node, fields: &mut Fields) {
 }
 
 fn persistence(node: &Node, fields: &mut Fields) {
-    let log_status = if node.consensus.disk_full { "err" } else { "ok" };
+    let log_status = if node.consensus.disk_full {
+        "err"
+    } else {
+        "ok"
+    };
     fields.add("loading", 0);
     fields.add("async_loading", 0);
     fields.add("rdb_changes_since_last_save", 0);
@@ -226,8 +250,14 @@ fn stats(node: &Node, fields: &mut Fields) {
         "total_net_output_bytes",
         host.net_output_bytes.saturating_sub(base.output_bytes),
     );
-    fields.add("instantaneous_input_kbps", kilobytes(rates.input_bytes.per_second()));
-    fields.add("instantaneous_output_kbps", kilobytes(rates.output_bytes.per_second()));
+    fields.add(
+        "instantaneous_input_kbps",
+        kilobytes(rates.input_bytes.per_second()),
+    );
+    fields.add(
+        "instantaneous_output_kbps",
+        kilobytes(rates.output_bytes.per_second()),
+    );
     fields.add("rejected_connections", stats.rejected_connections);
     fields.add("sync_full", 0);
     fields.add("sync_partial_ok", 0);
@@ -237,9 +267,18 @@ fn stats(node: &Node, fields: &mut Fields) {
     fields.add("evicted_clients", 0);
     fields.add("keyspace_hits", store.keyspace_hits);
     fields.add("keyspace_misses", store.keyspace_misses);
-    fields.add("pubsub_channels", node.pubsub.name_count(crate::pubsub::Topic::Channel));
-    fields.add("pubsub_patterns", node.pubsub.name_count(crate::pubsub::Topic::Pattern));
-    fields.add("pubsubshard_channels", node.pubsub.name_count(crate::pubsub::Topic::ShardChannel));
+    fields.add(
+        "pubsub_channels",
+        node.pubsub.name_count(crate::pubsub::Topic::Channel),
+    );
+    fields.add(
+        "pubsub_patterns",
+        node.pubsub.name_count(crate::pubsub::Topic::Pattern),
+    );
+    fields.add(
+        "pubsubshard_channels",
+        node.pubsub.name_count(crate::pubsub::Topic::ShardChannel),
+    );
     fields.add("latest_fork_usec", 0);
     fields.add("total_forks", 0);
     fields.add("total_error_replies", stats.error_replies);
@@ -269,8 +308,14 @@ fn replication(node: &Node, fields: &mut Fields) {
         fields.add("role", "slave");
         fields.add("master_host", host);
         fields.add("master_port", port);
-        fields.add("master_link_status", if leader.is_some() { "up" } else { "down" });
-        fields.add("master_last_io_seconds_ago", if leader.is_some() { 0 } else { -1 });
+        fields.add(
+            "master_link_status",
+            if leader.is_some() { "up" } else { "down" },
+        );
+        fields.add(
+            "master_last_io_seconds_ago",
+            if leader.is_some() { 0 } else { -1 },
+        );
         fields.add("master_sync_in_progress", 0);
         fields.add("slave_repl_offset", consensus.applied.0);
         fields.add("slave_priority", 100);
@@ -316,7 +361,10 @@ fn commandstats(node: &Node, fields: &mut Fields) {
 
 fn errorstats(node: &Node, fields: &mut Fields) {
     for (code, count) in node.stats.errors() {
-        fields.add(format_args!("errorstat_{code}"), format_args!("count={count}"));
+        fields.add(
+            format_args!("errorstat_{code}"),
+            format_args!("count={count}"),
+        );
     }
 }
 
@@ -351,7 +399,10 @@ fn raft(node: &Node, fields: &mut Fields) {
             Role::PreCandidate | Role::Candidate => "candidate",
         },
     );
-    fields.add("raft_leader_id", consensus.leader.map_or(0, |leader| leader.0));
+    fields.add(
+        "raft_leader_id",
+        consensus.leader.map_or(0, |leader| leader.0),
+    );
     fields.add("raft_leader_addr", node.leader_addr().unwrap_or_default());
     fields.add("raft_term", consensus.term.0);
     fields.add("raft_commit_index", consensus.commit.0);

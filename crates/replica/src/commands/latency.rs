@@ -44,7 +44,9 @@ fn latest(node: &mut Node, _client: ClientId, _args: &[&[u8]], out: &mut Encoder
 
 /// `LATENCY HISTORY event`
 fn history(node: &mut Node, _client: ClientId, args: &[&[u8]], out: &mut Encoder<'_>) {
-    let Some((_, event)) = node.stats.latency.event(args[2]) else { return out.array(0) };
+    let Some((_, event)) = node.stats.latency.event(args[2]) else {
+        return out.array(0);
+    };
     out.array(event.samples.len());
     for &(seconds, duration_ms) in &event.samples {
         out.array(2);
@@ -68,10 +70,20 @@ fn graph(node: &mut Node, _client: ClientId, args: &[&[u8]], out: &mut Encoder<'
     let Some((name, event)) = node.stats.latency.event(args[2]) else {
         return error_about(out, "ERR No samples available for event '", args[2], "'");
     };
-    let longest_ms = event.samples.iter().map(|sample| sample.1).max().unwrap_or(0);
+    let longest_ms = event
+        .samples
+        .iter()
+        .map(|sample| sample.1)
+        .max()
+        .unwrap_or(0);
     let mut lines = format!(
         "{name} - high {longest_ms} ms, low {} ms (all time high {} ms)\n",
-        event.samples.iter().map(|sample| sample.1).min().unwrap_or(0),
+        event
+            .samples
+            .iter()
+            .map(|sample| sample.1)
+            .min()
+            .unwrap_or(0),
         event.longest_ms,
     );
     let now_seconds = node.now.wall_ms / 1_000;

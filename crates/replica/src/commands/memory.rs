@@ -22,7 +22,10 @@ pub(super) fn find(name: &str) -> Option<SessionCommand> {
 /// Bytes that buffers of clients hold.
 pub(super) fn client_bytes(node: &Node) -> u64 {
     let buffers = node.sessions.iter().map(|(_, session)| {
-        let queued = session.multi.as_ref().map_or(0, |multi| multi.commands.capacity());
+        let queued = session
+            .multi
+            .as_ref()
+            .map_or(0, |multi| multi.commands.capacity());
         session.input.capacity() + session.output.capacity() + queued
     });
     buffers.sum::<usize>() as u64
@@ -64,7 +67,10 @@ fn purge(_node: &mut Node, _client: ClientId, _args: &[&[u8]], out: &mut Encoder
 fn stats(node: &mut Node, _client: ClientId, _args: &[&[u8]], out: &mut Encoder<'_>) {
     let store = &node.machine.store;
     let keys: usize = (0..kv::DATABASE_COUNT).map(|db| store.key_count(db)).sum();
-    let (total, peak) = (node.host.rss_bytes, node.host.rss_peak_bytes.max(node.host.rss_bytes));
+    let (total, peak) = (
+        node.host.rss_bytes,
+        node.host.rss_peak_bytes.max(node.host.rss_bytes),
+    );
     let clients = client_bytes(node);
     let overhead = clients + store.keyspace_bytes() as u64;
     let dataset = total.saturating_sub(overhead);
@@ -81,7 +87,10 @@ fn stats(node: &mut Node, _client: ClientId, _args: &[&[u8]], out: &mut Encoder<
         ("functions.caches", 0),
         ("overhead.total", overhead),
         ("keys.count", keys as u64),
-        ("keys.bytes-per-key", dataset.checked_div(keys as u64).unwrap_or(0)),
+        (
+            "keys.bytes-per-key",
+            dataset.checked_div(keys as u64).unwrap_or(0),
+        ),
         ("dataset.bytes", dataset),
     ];
     out.map(counts.len() + 2);

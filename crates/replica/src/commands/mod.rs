@@ -35,7 +35,6 @@ pub(crate) use admission::{
     NOAUTH, allowed_in_subscriber_mode, allowed_without_authentication, subscriber_mode_error,
 };
 pub(crate) use client::{close_idle, resume_paused};
-pub(crate) use cluster::remember_leader;
 
 use kv::CommandSpec;
 use resp::Encoder;
@@ -123,15 +122,24 @@ fn top_level(name: &str) -> Option<SessionCommand> {
 
 /// A command that runs in its place.
 fn in_place(handler: Handler) -> SessionCommand {
-    SessionCommand { schedule: Schedule::InPlace, handler }
+    SessionCommand {
+        schedule: Schedule::InPlace,
+        handler,
+    }
 }
 
 /// A command that runs in its place at a confirmed point of the log.
 fn read(handler: Handler) -> SessionCommand {
-    SessionCommand { schedule: Schedule::Read, handler }
+    SessionCommand {
+        schedule: Schedule::Read,
+        handler,
+    }
 }
 
 /// A command that runs while nothing else of its connection is in flight.
 fn alone(handler: Handler) -> SessionCommand {
-    SessionCommand { schedule: Schedule::Alone, handler }
+    SessionCommand {
+        schedule: Schedule::Alone,
+        handler,
+    }
 }

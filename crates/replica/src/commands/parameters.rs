@@ -33,11 +33,19 @@ const fn settable(
     read: fn(&Node) -> Vec<u8>,
     set: fn(&mut Settings, &[u8]) -> Result<(), Cow<'static, str>>,
 ) -> Parameter {
-    Parameter { name, read, change: Change::Set(set) }
+    Parameter {
+        name,
+        read,
+        change: Change::Set(set),
+    }
 }
 
 const fn fixed(name: &'static str, read: fn(&Node) -> Vec<u8>) -> Parameter {
-    Parameter { name, read, change: Change::Fixed }
+    Parameter {
+        name,
+        read,
+        change: Change::Fixed,
+    }
 }
 
 /// A number as text.
@@ -76,18 +84,29 @@ pub(super) static PARAMETERS: &[Parameter] = &[
         format!("normal {bytes} 0 0 slave {bytes} 0 0 pubsub {bytes} 0 0").into_bytes()
     }),
     fixed("cluster-announce-ip", |node| {
-        host_and_port(&node.config.client_addr).0.as_bytes().to_vec()
+        host_and_port(&node.config.client_addr)
+            .0
+            .as_bytes()
+            .to_vec()
     }),
-    fixed("cluster-announce-port", |node| number(host_and_port(&node.config.client_addr).1)),
+    fixed("cluster-announce-port", |node| {
+        number(host_and_port(&node.config.client_addr).1)
+    }),
     fixed("cluster-enabled", |_| b"yes".to_vec()),
-    fixed("cluster-name", |node| node.config.info.cluster_name.clone().into_bytes()),
-    fixed("cluster-node-timeout", |node| number(node.config.election_timeout_ms)),
+    fixed("cluster-name", |node| {
+        node.config.info.cluster_name.clone().into_bytes()
+    }),
+    fixed("cluster-node-timeout", |node| {
+        number(node.config.election_timeout_ms)
+    }),
     fixed("cluster-require-full-coverage", |_| b"yes".to_vec()),
     fixed("daemonize", |_| b"no".to_vec()),
     fixed("databases", |_| number(kv::DATABASE_COUNT)),
     fixed("dbfilename", |_| Vec::new()),
     fixed("dir", |node| node.config.info.data_dir.clone().into_bytes()),
-    fixed("election-timeout", |node| number(node.config.election_timeout_ms)),
+    fixed("election-timeout", |node| {
+        number(node.config.election_timeout_ms)
+    }),
     fixed("enable-debug-command", |_| b"yes".to_vec()),
     fixed("enable-module-command", |_| b"no".to_vec()),
     fixed("heartbeat", |node| number(node.config.heartbeat_ms)),
@@ -115,18 +134,30 @@ pub(super) static PARAMETERS: &[Parameter] = &[
     fixed("maxmemory", |_| number(0)),
     fixed("maxmemory-clients", |_| number(0)),
     fixed("maxmemory-policy", |_| b"noeviction".to_vec()),
-    fixed("min-replicas-to-write", |node| number(node.members.len() / 2)),
+    fixed("min-replicas-to-write", |node| {
+        number(node.members.len() / 2)
+    }),
     fixed("node-id", |node| number(node.config.node.0)),
     fixed("notify-keyspace-events", |_| Vec::new()),
     fixed("port", |node| number(node.config.info.tcp_port)),
-    fixed("proto-max-bulk-len", |_| number(resp::Limits::AUTHENTICATED.bulk_bytes_max)),
+    fixed("proto-max-bulk-len", |_| {
+        number(resp::Limits::AUTHENTICATED.bulk_bytes_max)
+    }),
     fixed("protected-mode", |_| b"yes".to_vec()),
     fixed("replica-read-only", |_| b"no".to_vec()),
     fixed("replicaof", |_| Vec::new()),
-    fixed("request-timeout", |node| number(node.config.request_timeout_ms)),
+    fixed("request-timeout", |node| {
+        number(node.config.request_timeout_ms)
+    }),
     settable(
         "requirepass",
-        |node| node.settings.requirepass.as_deref().unwrap_or_default().to_vec(),
+        |node| {
+            node.settings
+                .requirepass
+                .as_deref()
+                .unwrap_or_default()
+                .to_vec()
+        },
         |settings, text| {
             settings.requirepass = password(text);
             Ok(())
@@ -163,7 +194,9 @@ pub(super) static PARAMETERS: &[Parameter] = &[
 
 /// The parameter of a name in any case.
 pub(super) fn find(name: &[u8]) -> Option<&'static Parameter> {
-    PARAMETERS.iter().find(|parameter| parameter.name.as_bytes().eq_ignore_ascii_case(name))
+    PARAMETERS
+        .iter()
+        .find(|parameter| parameter.name.as_bytes().eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]
@@ -174,7 +207,9 @@ mod tests {
     fn every_name_is_lower_case_and_unique() {
         for (place, parameter) in PARAMETERS.iter().enumerate() {
             assert_eq!(parameter.name, parameter.name.to_ascii_lowercase());
-            let again = PARAMETERS[..place].iter().any(|other| other.name == parameter.name);
+            let again = PARAMETERS[..place]
+                .iter()
+                .any(|other| other.name == parameter.name);
             assert!(!again, "{} stands twice", parameter.name);
         }
     }
@@ -182,7 +217,13 @@ mod tests {
     #[test]
     fn numbers_out_of_bounds_are_refused_in_the_words_of_redis() {
         assert_eq!(bounded(b"7", 0, 7), Ok(7));
-        assert_eq!(bounded(b"8", 0, 7).unwrap_err(), "argument must be between 0 and 7 inclusive");
-        assert_eq!(bounded(b"x", 0, 7).unwrap_err(), "argument couldn't be parsed into an integer");
+        assert_eq!(
+            bounded(b"8", 0, 7).unwrap_err(),
+            "argument must be between 0 and 7 inclusive"
+        );
+        assert_eq!(
+            bounded(b"x", 0, 7).unwrap_err(),
+            "argument couldn't be parsed into an integer"
+        );
     }
 }

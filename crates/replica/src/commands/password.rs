@@ -15,8 +15,7 @@ use super::client_list;
 pub(super) const DEFAULT_USER: &str = "default";
 
 /// The reply to a wrong name or password.
-pub(super) const WRONGPASS: &str =
-    "WRONGPASS invalid username-password pair or user is disabled.";
+pub(super) const WRONGPASS: &str = "WRONGPASS invalid username-password pair or user is disabled.";
 
 /// The most bytes of a user name that ACL LOG keeps: the name comes from someone unknown.
 const USERNAME_BYTES_MAX: usize = 128;
@@ -50,13 +49,17 @@ pub(super) fn authenticate(
         wall_ms: now.wall_ms,
         client: client_list::line(node.session(client), now),
     };
-    node.stats.acl_log.record(attempt, node.settings.acl_log_entries_max);
+    node.stats
+        .acl_log
+        .record(attempt, node.settings.acl_log_entries_max);
     false
 }
 
 /// Compares in a time that tells nothing of the password, not even its length: digests have one.
 fn is_equal(expected: &[u8], given: &[u8]) -> bool {
-    Sha256::digest(expected).ct_eq(&Sha256::digest(given)).into()
+    Sha256::digest(expected)
+        .ct_eq(&Sha256::digest(given))
+        .into()
 }
 
 /// SHA-256 in hexadecimal digits, the form in which ACL LIST shows a password.

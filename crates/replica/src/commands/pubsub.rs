@@ -6,7 +6,7 @@ use crate::config::ClientId;
 use crate::node::Node;
 use crate::pubsub::{Topic, count_of, names_of};
 
-use super::reply::error_about;
+use super::reply::wrong_arguments;
 use super::{SessionCommand, command, in_place};
 
 pub(super) fn find(name: &str) -> Option<SessionCommand> {
@@ -76,8 +76,12 @@ fn confirmations(topic: Topic) -> (&'static [u8], &'static [u8]) {
 }
 
 fn add(node: &mut Node, client: ClientId, topic: Topic, args: &[&[u8]], out: &mut Encoder<'_>) {
-    let Node { sessions, pubsub, .. } = node;
-    let Some(session) = sessions.find_mut(client) else { return };
+    let Node {
+        sessions, pubsub, ..
+    } = node;
+    let Some(session) = sessions.find_mut(client) else {
+        return;
+    };
     for name in &args[1..] {
         let count = pubsub.subscribe(topic, client, session, name);
         confirm(out, confirmations(topic).0, Some(name), count);
@@ -87,8 +91,12 @@ fn add(node: &mut Node, client: ClientId, topic: Topic, args: &[&[u8]], out: &mu
 /// Without names all subscriptions of the kind end, each with a confirmation; if there are none, one
 /// confirmation names none.
 fn remove(node: &mut Node, client: ClientId, topic: Topic, args: &[&[u8]], out: &mut Encoder<'_>) {
-    let Node { sessions, pubsub, .. } = node;
-    let Some(session) = sessions.find_mut(client) else { return };
+    let Node {
+        sessions, pubsub, ..
+    } = node;
+    let Some(session) = sessions.find_mut(client) else {
+        return;
+    };
     let word = confirmations(topic).1;
     if args.len() > 1 {
         for name in &args[1..] {
@@ -129,8 +137,7 @@ fn shard_channels(node: &mut Node, _client: ClientId, args: &[&[u8]], out: &mut 
 
 fn list(node: &Node, topic: Topic, args: &[&[u8]], out: &mut Encoder<'_>) {
     if args.len() > 3 {
-        let before = "ERR unknown subcommand or wrong number of arguments for '";
-        return error_about(out, before, args[1], "'. Try PUBSUB HELP.");
+        return wrong_arguments(out, args);
     }
     let matches = |name: &&[u8]| args.get(2).is_none_or(|glob| kv::glob::matches(glob, name));
     let names: Vec<&[u8]> = node.pubsub.names(topic).filter(matches).collect();

@@ -33,6 +33,13 @@ pub(super) fn error_about(out: &mut Encoder<'_>, before: &str, quoted: &[u8], af
     out.error([before.as_bytes(), quoted, after.as_bytes()].concat());
 }
 
+/// What Redis says of a subcommand whose arguments fit its arity and are still too many.
+pub(super) fn wrong_arguments(out: &mut Encoder<'_>, args: &[&[u8]]) {
+    let before = "ERR unknown subcommand or wrong number of arguments for '";
+    let container = String::from_utf8_lossy(args[0]).to_ascii_uppercase();
+    error_about(out, before, args[1], &format!("'. Try {container} HELP."));
+}
+
 /// A text for people, as RESP3 marks it.
 pub(super) fn text(out: &mut Encoder<'_>, text: &[u8]) {
     out.verbatim("txt", text);

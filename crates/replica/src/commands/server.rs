@@ -37,7 +37,9 @@ pub(super) fn replicas_with_all(node: &Node) -> i64 {
     let majority_without_one = node.members.len() / 2;
     let applied = node.consensus.applied.0;
     let known = match is_leader(node) {
-        true => peers(node).filter(|(_, member)| member.matched >= applied).count(),
+        true => peers(node)
+            .filter(|(_, member)| member.matched >= applied)
+            .count(),
         false => 0,
     };
     known.max(majority_without_one) as i64
@@ -104,7 +106,11 @@ pub(super) fn role(node: &mut Node, _client: ClientId, _args: &[&[u8]], out: &mu
     out.bulk(b"slave");
     out.bulk(host.as_bytes());
     out.integer(i64::from(port));
-    out.bulk(if leader.is_some() { b"connected" } else { b"connect" });
+    out.bulk(if leader.is_some() {
+        b"connected"
+    } else {
+        b"connect"
+    });
     out.integer(node.consensus.applied.0 as i64);
 }
 
@@ -167,7 +173,9 @@ pub(super) fn shutdown(node: &mut Node, _client: ClientId, args: &[&[u8]], out: 
     if abort {
         return out.error("ERR No shutdown in progress.");
     }
-    node.shutdown = Some(Shutdown { now: nosave || at_once });
+    node.shutdown = Some(Shutdown {
+        now: nosave || at_once,
+    });
 }
 
 /// `LOLWUT [VERSION version]`: the cluster as it is, drawn.
@@ -188,10 +196,14 @@ fn drawing(node: &Node) -> String {
         let joint = if place == 0 { " " } else { "-" };
         let is_there = member.connected || *id == node.config.node;
         let side = if is_there { '|' } else { ':' };
-        let crown = if node.consensus.leader == Some(*id) { "\\|/" } else { "   " };
+        let crown = if node.consensus.leader == Some(*id) {
+            "\\|/"
+        } else {
+            "   "
+        };
         let _ = write!(lines[0], "   {crown}  ");
         let _ = write!(lines[1], "  .---. ");
-        let _ = write!(lines[2], "{joint}{joint}{side}{:^3}{side}{}", id.0, "-");
+        let _ = write!(lines[2], "{joint}{joint}{side}{:^3}{side}-", id.0);
         let _ = write!(lines[3], "  '---' ");
     }
     let middle = lines[2].trim_end_matches('-').to_owned();

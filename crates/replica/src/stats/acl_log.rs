@@ -79,10 +79,16 @@ mod tests {
         log.record(attempt("a", 0), 2);
         log.record(attempt("b", 1), 2);
         log.record(attempt("a", 60_000), 2);
-        let seen: Vec<_> = log.entries().map(|entry| (&entry.username[..], entry.count)).collect();
+        let seen: Vec<_> = log
+            .entries()
+            .map(|entry| (&entry.username[..], entry.count))
+            .collect();
         assert_eq!(seen, [(&b"a"[..], 2), (&b"b"[..], 1)]);
         log.record(attempt("a", 200_000), 2);
-        let seen: Vec<_> = log.entries().map(|entry| (&entry.username[..], entry.count)).collect();
+        let seen: Vec<_> = log
+            .entries()
+            .map(|entry| (&entry.username[..], entry.count))
+            .collect();
         assert_eq!(seen, [(&b"a"[..], 1), (&b"a"[..], 2)]);
     }
 }

@@ -37,7 +37,11 @@ impl Rate {
 
     /// The average of the samples.
     pub(crate) fn per_second(&self) -> u64 {
-        let sum: u128 = self.per_second.iter().map(|&sample| u128::from(sample)).sum();
+        let sum: u128 = self
+            .per_second
+            .iter()
+            .map(|&sample| u128::from(sample))
+            .sum();
         (sum / SAMPLES as u128) as u64
     }
 }
@@ -54,6 +58,9 @@ mod tests {
         }
         assert_eq!(rate.per_second(), 1_000);
         rate.sample(0, 4_000_000);
-        assert!(rate.per_second() < 1_000, "a counter set back counts as standing still");
+        assert!(
+            rate.per_second() < 1_000,
+            "a counter set back counts as standing still"
+        );
     }
 }
