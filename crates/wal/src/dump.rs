@@ -114,7 +114,8 @@ fn dump_segment(
 ) -> std::io::Result<()> {
     let file = vfs.open_read(path)?;
     let seed = segment_seed(header.identity, header.segment);
-    let mut reader = Reader::new(file.as_ref(), seed, chain, header.segment_bytes);
+    let segment_bytes = header.segment_bytes.min(file.len()?);
+    let mut reader = Reader::new(file.as_ref(), seed, chain, segment_bytes);
     let mut is_chained = true;
     loop {
         match reader.look()? {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use crate::WalError;
 use crate::format::{CARRY_HAS_STATE, DiskKind, RecordHeader, record_bytes};
 
 /// The place of one entry within its segment.
@@ -20,6 +21,14 @@ impl Spot {
     pub(crate) fn end(&self) -> u64 {
         u64::from(self.offset) + record_bytes(u64::from(self.body_bytes))
     }
+}
+
+/// An entry and where it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) index: u64,
+    pub(crate) segment: u64,
+    pub(crate) spot: Spot,
 }
 
 /// Consecutive entries of one group in one segment.
@@ -140,8 +149,36 @@ impl GroupIndex {
         after.checked_sub(1).map(|run| self.term_runs[run].1)
     }
 
+    /// The places of entries `first` to `last`: as many as their bodies fit in `bytes_max`, and at least
+    /// one if `first` exists.
+    pub(crate) fn wanted(
+        &self,
+        group: u64,
+        first: u64,
+        last: u64,
+        bytes_max: usize,
+    ) -> Result<Vec<Wanted>, WalError> {
+        if first < self.first() {
+            return Err(WalError::NotHeld {
+                group,
+                index: first,
+                first: self.first(),
+            });
+        }
+        let mut wanted: Vec<Wanted> = Vec::new();
+        let mut bytes = 0_usize;
+        for entry in self.spots_from(first) {
+            bytes = bytes.saturating_add(entry.spot.body_bytes as usize);
+            if entry.index > last || (bytes > bytes_max && !wanted.is_empty()) {
+                break;
+            }
+            wanted.push(entry);
+        }
+        Ok(wanted)
+    }
+
     /// The places of the entries from `first` on, in order.
-    pub(crate) fn spots_from(&self, first: u64) -> impl Iterator<Item = (u64, u64, Spot)> + '_ {
+    fn spots_from(&self, first: u64) -> impl Iterator<Item = Wanted> + '_ {
         let after = self.runs.partition_point(|run| run.first <= first);
         self.runs[after.saturating_sub(1)..]
             .iter()
@@ -152,7 +189,11 @@ impl GroupIndex {
                     .iter()
                     .enumerate()
                     .skip(skipped)
-                    .map(|(position, spot)| (run.first + position as u64, run.segment, *spot))
+                    .map(|(position, spot)| Wanted {
+                        index: run.first + position as u64,
+                        segment: run.segment,
+                        spot: *spot,
+                    })
             })
     }
 

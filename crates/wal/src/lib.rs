@@ -80,6 +80,7 @@ mod dump;
 mod error;
 mod index;
 mod log;
+mod readback;
 mod record;
 mod recovery;
 mod reserve;

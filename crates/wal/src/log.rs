@@ -1,6 +1,5 @@
 //! The open log.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,20 +8,15 @@ use bytes::Bytes;
 use vfs::{File, Vfs};
 
 use crate::format::{
-    CARRY_HAS_STATE, DiskKind, FORMAT_VERSION, RECORD_HEADER_BYTES, RecordHeader,
-    SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SEGMENT_HEADER_BYTES, SegmentHeader, record_bytes,
-    segment_name, segment_seed,
+    CARRY_HAS_STATE, DiskKind, FORMAT_VERSION, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
+    SEGMENT_HEADER_BYTES, SegmentHeader, record_bytes, segment_name, segment_seed,
 };
-use crate::index::{GroupIndex, OrderCheck, Spot};
+use crate::index::{GroupIndex, OrderCheck};
+use crate::readback::Readback;
 use crate::recovery::{self, Examination, failed};
 use crate::reserve::{PrepareError, Reserve};
 use crate::segment::writer::{Batch, Content, Writer};
-use crate::{Damage, Identity, OpenError, Record, RecordKind, Recovery, WalError, Why};
-
-/// Files of older segments kept open for reading.
-const READERS_MAX: usize = 8;
-/// Entries in one segment are read by one call if no more than this lies between them.
-const READ_GAP_BYTES: u64 = 4096;
+use crate::{Identity, OpenError, Record, RecordKind, Recovery, WalError};
 
 /// How a log is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +69,6 @@ pub enum Preparation {
 ///
 /// It belongs to one thread: all calls do I/O and wait for it.
 pub struct Wal {
-    vfs: Arc<dyn Vfs>,
     dir: PathBuf,
     identity: Identity,
     options: Options,
@@ -85,7 +78,7 @@ pub struct Wal {
     reserve: Reserve,
     groups: BTreeMap<u64, GroupIndex>,
     batch: Batch,
-    readers: RefCell<Vec<(u64, Box<dyn File>)>>,
+    readback: Readback,
     /// Set by the first failed write or sync, and never cleared.
     is_latched: bool,
 }
@@ -128,7 +121,7 @@ impl Wal {
         };
         let recovery = examination.recovery();
         let wal = Wal {
-            vfs,
+            readback: Readback::new(vfs, dir, identity),
             dir: dir.to_path_buf(),
             identity,
             options,
@@ -137,7 +130,6 @@ impl Wal {
             reserve,
             groups: examination.groups,
             batch: Batch::default(),
-            readers: RefCell::default(),
             is_latched: false,
         };
         Ok((wal, recovery))
@@ -189,10 +181,12 @@ impl Wal {
     }
 
     /// Does one bounded step of what is done ahead: keeps the reserve, and writes zeros where records
-    /// will go. Call it when there is nothing else to do, until it says that nothing is left.
+    /// will go. Call it when there is nothing else to do, until it says that nothing is left; a caller
+    /// that is never idle keeps pace with one call for each 512 KiB that it appends.
     ///
     /// A step is at most one write and one sync of 512 KiB, or the creation or renaming of one file,
-    /// so a batch that arrives meanwhile waits for a few milliseconds.
+    /// so a batch that arrives meanwhile waits for a few milliseconds. Nothing depends on it but speed:
+    /// [`Wal::append`] makes what it needs, without the zeros.
     pub fn prepare_next(&mut self) -> Result<Preparation, WalError> {
         self.check_latch()?;
         if self.writer.can_zero_ahead() {
@@ -258,29 +252,8 @@ impl Wal {
         let Some(index) = self.groups.get(&group) else {
             return Ok(Vec::new());
         };
-        if first < index.first() {
-            return Err(WalError::NotHeld {
-                group,
-                index: first,
-                first: index.first(),
-            });
-        }
-        let mut wanted: Vec<(u64, u64, Spot)> = Vec::new();
-        let mut bytes = 0;
-        for (entry, segment, spot) in index.spots_from(first) {
-            bytes += spot.body_bytes as usize;
-            if entry > last || (bytes > bytes_max && !wanted.is_empty()) {
-                break;
-            }
-            wanted.push((entry, segment, spot));
-        }
-        let mut records = Vec::with_capacity(wanted.len());
-        for stretch in wanted.chunk_by(|(_, segment, spot), (_, next_segment, next)| {
-            segment == next_segment && u64::from(next.offset) - spot.end() <= READ_GAP_BYTES
-        }) {
-            self.read_stretch(group, index, stretch, &mut records)?;
-        }
-        Ok(records)
+        let wanted = index.wanted(group, first, last, bytes_max)?;
+        self.readback.read(&self.writer, group, index, &wanted)
     }
 
     /// The number of the segment that is being written, and the offset where the next record goes.
@@ -434,7 +407,7 @@ impl Wal {
         };
         let writer = begin_segment(spare.file, &header, spare.zeroed, self.options.sync)?;
         let old = std::mem::replace(&mut self.writer, writer);
-        self.keep_reader(segment, old.file);
+        self.readback.keep(segment, old.file);
         self.carry()
     }
 
@@ -459,79 +432,6 @@ impl Wal {
             });
         }
         self.write_batch()
-    }
-
-    fn read_stretch(
-        &self,
-        group: u64,
-        index: &GroupIndex,
-        stretch: &[(u64, u64, Spot)],
-        records: &mut Vec<Record>,
-    ) -> Result<(), WalError> {
-        let (Some((_, segment, first)), Some((_, _, last))) = (stretch.first(), stretch.last())
-        else {
-            return Ok(());
-        };
-        let start = u64::from(first.offset);
-        let mut bytes = vec![0; (last.end() - start) as usize];
-        let read = self.read_segment(*segment, start, &mut bytes)?;
-        bytes.truncate(read);
-        let bytes = Bytes::from(bytes);
-        let seed = segment_seed(self.identity, *segment);
-        for (entry, _, spot) in stretch {
-            let offset = u64::from(spot.offset);
-            let record = entry_in(&bytes, start, spot, seed).filter(|record| {
-                (record.group, record.index) == (group, *entry)
-                    && Some(record.term) == index.term_at(*entry)
-            });
-            records.push(record.ok_or(WalError::Damaged(Damage {
-                segment: *segment,
-                offset,
-                why: Why::RecordBody,
-            }))?);
-        }
-        Ok(())
-    }
-
-    fn read_segment(
-        &self,
-        segment: u64,
-        offset: u64,
-        buffer: &mut [u8],
-    ) -> Result<usize, WalError> {
-        let failed = |source| WalError::Read {
-            segment,
-            offset,
-            source,
-        };
-        if segment == self.writer.segment {
-            return self
-                .writer
-                .file
-                .read_full_at(offset, buffer)
-                .map_err(failed);
-        }
-        let is_open = self
-            .readers
-            .borrow()
-            .iter()
-            .any(|(number, _)| *number == segment);
-        if !is_open {
-            let path = self.dir.join(segment_name(segment));
-            self.keep_reader(segment, self.vfs.open_read(&path).map_err(failed)?);
-        }
-        let readers = self.readers.borrow();
-        let reader = readers.iter().find(|(number, _)| *number == segment);
-        let (_, file) = reader.expect("it was just opened");
-        file.read_full_at(offset, buffer).map_err(failed)
-    }
-
-    fn keep_reader(&self, segment: u64, file: Box<dyn File>) {
-        let mut readers = self.readers.borrow_mut();
-        if readers.len() == READERS_MAX {
-            readers.remove(0);
-        }
-        readers.push((segment, file));
     }
 }
 
@@ -609,30 +509,6 @@ fn begin_segment(
         chain,
         durable: SEGMENT_HEADER_BYTES as u64,
         zeroed,
-    })
-}
-
-/// The entry at `spot` in bytes that begin at offset `start`, if it is intact.
-fn entry_in(bytes: &Bytes, start: u64, spot: &Spot, seed: u32) -> Option<Record> {
-    let at = usize::try_from(u64::from(spot.offset) - start).ok()?;
-    let header = bytes.get(at..at + RECORD_HEADER_BYTES)?.try_into().ok()?;
-    let (header, _): (RecordHeader, u32) =
-        RecordHeader::decode(header, seed, u64::from(spot.offset))?;
-    let body_at = at + RECORD_HEADER_BYTES;
-    let body_end = body_at + header.body_bytes as usize;
-    let is_entry = header.kind == DiskKind::Entry as u8 && header.body_bytes == spot.body_bytes;
-    if !is_entry || body_end > bytes.len() {
-        return None;
-    }
-    let body = bytes.slice(body_at..body_end);
-    (crc32c::crc32c(&body) == header.body_checksum).then(|| Record {
-        kind: RecordKind::Entry,
-        group: header.group,
-        term: header.term,
-        index: header.index,
-        tag: header.tag,
-        stamp: header.stamp,
-        body,
     })
 }
 

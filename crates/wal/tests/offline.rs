@@ -172,3 +172,30 @@ fn a_place_without_a_log_is_an_error() {
         Err(OfflineError::NoLog { .. })
     ));
 }
+
+#[test]
+fn a_header_that_states_an_absurd_length_is_survived() {
+    let disk = MemVfs::new(1);
+    written(&disk, 3, BODY);
+    let bytes = disk.contents(&segment_path(1)).unwrap();
+    let header = bytes[..wal::format::SEGMENT_HEADER_BYTES]
+        .try_into()
+        .unwrap();
+    let (header, _) = wal::format::SegmentHeader::decode(header).unwrap();
+    for segment_bytes in [0, 1, 600, u64::from(u32::MAX) + 1, u64::MAX] {
+        let absurd = wal::format::SegmentHeader {
+            segment_bytes,
+            ..header
+        };
+        disk.overwrite(&segment_path(1), 0, &absurd.encode().0)
+            .unwrap();
+        let report = verify(&disk, dir()).unwrap();
+        let damage = Damage {
+            segment: 1,
+            offset: 0,
+            why: Why::Length,
+        };
+        assert_eq!(report.problem, Some(Problem::Damaged(damage)));
+        assert!(dumped(&disk).len() >= 2);
+    }
+}
