@@ -130,8 +130,7 @@ fn wait_for_leader(nodes: &mut [Node], login: &Login, stop: &AtomicBool) -> Resu
         }
         for node in nodes.iter_mut() {
             if let Some(death) = node.death() {
-                let words = node.last_words().join("; ");
-                let words = words.strip_prefix("quorate: ").unwrap_or(&words);
+                let words = complaint(&node.last_words());
                 let line = format!("node {} {}: {words}", node.id(), death.text);
                 return Err(if death.is_usage {
                     Failure::usage(line)
@@ -163,6 +162,16 @@ fn wait_for_leader(nodes: &mut [Node], login: &Login, stop: &AtomicBool) -> Resu
         "the nodes have no leader after {} s; their logs are beside their data",
         START_TIMEOUT.as_secs()
     )))
+}
+
+/// What a node said last: its one line if it has refused to start.
+fn complaint(last_words: &[String]) -> String {
+    let refusal = last_words
+        .iter()
+        .rev()
+        .find_map(|line| line.strip_prefix("quorate: "));
+    let line = refusal.or(last_words.last().map(String::as_str));
+    line.unwrap_or("it has said nothing").to_owned()
 }
 
 /// Asks all nodes to stop, waits, and kills those that do not, or all of them at a second Ctrl-C.

@@ -214,18 +214,14 @@ impl Config {
     }
 
     /// The cluster's id (design section 5, "Birth"): equal exactly where `cluster-name` and the list
-    /// of first members are. A cluster of one does not count its address, so that it may move.
+    /// of first members are. A cluster of one has no list, so that its node may move.
     ///
     /// Invariant: the value for given settings never changes between releases; it is on disk. FNV-1a
     /// is enough: ids tell clusters of one operator apart, they are no secret and no defence.
     pub fn cluster_id(&self) -> u64 {
         let mut token = self.cluster_name.clone();
-        if self.cluster.is_empty() {
-            token.push_str(&format!("\n{}", self.node_id));
-        } else {
-            for (id, address) in self.cluster.iter() {
-                token.push_str(&format!("\n{id}={address}"));
-            }
+        for (id, address) in self.cluster.iter() {
+            token.push_str(&format!("\n{id}={address}"));
         }
         token
             .bytes()

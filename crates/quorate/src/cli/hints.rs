@@ -60,6 +60,17 @@ fn top_level_items(syntax: &str) -> Vec<&str> {
     items
 }
 
+/// A hint that fits into so many columns: one that wrapped would move the line being typed.
+pub(super) fn shortened(hint: &str, columns: usize) -> String {
+    if hint.chars().count() <= columns {
+        return hint.to_owned();
+    }
+    match columns {
+        0 => String::new(),
+        _ => hint.chars().take(columns - 1).chain(['…']).collect(),
+    }
+}
+
 /// Where the word at the end of a line begins, and what it can become. Names come in the case in
 /// which they were begun.
 pub(super) fn complete(line: &str) -> (usize, Vec<String>) {
@@ -117,6 +128,13 @@ mod tests {
         assert_eq!(skip_arguments(syntax, 0), syntax);
         assert_eq!(skip_arguments(syntax, 1), "value [NX | XX] [EX seconds]");
         assert_eq!(skip_arguments(syntax, 4), "[NX | XX] [EX seconds]");
+    }
+
+    #[test]
+    fn a_hint_is_cut_to_what_fits() {
+        assert_eq!(shortened(" key value", 10), " key value");
+        assert_eq!(shortened(" key value", 6), " key …");
+        assert_eq!(shortened(" key", 0), "");
     }
 
     #[test]

@@ -25,9 +25,7 @@ pub(super) fn run(session: &mut Session) -> Result<(), Failure> {
         .history_ignore_space(true)
         .build();
     let mut editor: Editor<Assistant, FileHistory> = Editor::with_config(config).map_err(failed)?;
-    editor.set_helper(Some(Assistant {
-        colours: session.colours(),
-    }));
+    editor.set_helper(Some(Assistant::new(session.colours())));
     let history = history_path();
     if let Some(path) = &history {
         // There is none at the first start.
@@ -37,7 +35,13 @@ pub(super) fn run(session: &mut Session) -> Result<(), Failure> {
         session.notice(&session.unreachable_text(&error));
     }
     loop {
-        match editor.readline(&session.prompt()) {
+        let prompt = session.prompt();
+        let columns = editor.dimensions().map(|(columns, _)| usize::from(columns));
+        if let Some(assistant) = editor.helper_mut() {
+            assistant.line_columns =
+                columns.map(|columns| columns.saturating_sub(prompt.len() + 1));
+        }
+        match editor.readline(&prompt) {
             Ok(text) => {
                 let line = Line::parse(text.as_bytes());
                 if !holds_password(&text) && editor.add_history_entry(&text).unwrap_or(false) {
@@ -82,6 +86,17 @@ fn holds_password(line: &str) -> bool {
 /// What helps with the line being typed.
 struct Assistant {
     colours: Colours,
+    /// Columns for the line and its hint, if the width of the terminal is known.
+    line_columns: Option<usize>,
+}
+
+impl Assistant {
+    fn new(colours: Colours) -> Self {
+        Self {
+            colours,
+            line_columns: None,
+        }
+    }
 }
 
 impl Helper for Assistant {}
@@ -105,10 +120,15 @@ impl Hinter for Assistant {
     type Hint = Hint;
 
     fn hint(&self, line: &str, position: usize, _context: &Context<'_>) -> Option<Hint> {
-        (position == line.len())
-            .then(|| hints::hint(line))
-            .flatten()
-            .map(Hint)
+        if position < line.len() {
+            return None;
+        }
+        let hint = hints::hint(line)?;
+        let columns = self
+            .line_columns
+            .unwrap_or(usize::MAX)
+            .saturating_sub(line.chars().count());
+        Some(Hint(hints::shortened(&hint, columns)))
     }
 }
 

@@ -1,5 +1,7 @@
 //! SUBSCRIBE and its kin at a prompt: messages until Ctrl-C.
 
+use std::time::Duration;
+
 use resp::{RenderMode, encode_request};
 
 use super::{line::Command, session::Session};
@@ -50,5 +52,9 @@ pub(super) fn run(session: &mut Session, command: &Command) -> Result<(), Failur
     });
     // A connection that has subscriptions takes no other commands in RESP2.
     session.cluster_mut().close();
+    if session.style().mode == RenderMode::Terminal {
+        // For the next prompt to say where it leads; if this fails, the next command tries again.
+        let _ = session.cluster_mut().connect(Duration::ZERO);
+    }
     ended
 }
