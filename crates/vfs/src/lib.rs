@@ -183,6 +183,15 @@ fn checked_progress(result: io::Result<usize>) -> io::Result<usize> {
     }
 }
 
+/// The bytes of some buffers in one.
+fn concatenated(buffers: &[IoSlice<'_>]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(buffers.iter().map(|buffer| buffer.len()).sum());
+    for buffer in buffers {
+        bytes.extend_from_slice(buffer);
+    }
+    bytes
+}
+
 /// Whether an error means that the disk, or this user's share of it, is full. It is the one disk
 /// error that says nothing about the bytes already written.
 pub fn is_no_space(error: &io::Error) -> bool {

@@ -6,7 +6,7 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::{File, Lock, Vfs};
+use crate::{File, Lock, Vfs, concatenated};
 
 /// What [`File::sync_data`] does in a [`LossyVfs`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,11 +181,7 @@ impl File for LossyFile {
     }
 
     fn write_vectored_at(&mut self, offset: u64, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        let bytes: Vec<u8> = buffers
-            .iter()
-            .flat_map(|buffer| buffer.iter().copied())
-            .collect();
-        self.write_at(offset, &bytes)
+        self.write_at(offset, &concatenated(buffers))
     }
 
     fn sync_data(&mut self) -> io::Result<()> {

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::mem::disk::Disk;
 pub use crate::mem::faults::{Fault, OperationKind};
-use crate::{File, Lock, Vfs};
+use crate::{File, Lock, Vfs, concatenated};
 
 /// What a crash does to what was written and not synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -258,11 +258,7 @@ impl File for MemFile {
     }
 
     fn write_vectored_at(&mut self, offset: u64, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        let bytes: Vec<u8> = buffers
-            .iter()
-            .flat_map(|buffer| buffer.iter().copied())
-            .collect();
-        self.write_at(offset, &bytes)
+        self.write_at(offset, &concatenated(buffers))
     }
 
     fn sync_data(&mut self) -> io::Result<()> {
