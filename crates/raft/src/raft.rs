@@ -21,7 +21,6 @@ use crate::read_back::ReadBack;
 use crate::read_index::{ForwardedReads, ReadQueue};
 use crate::ready::SoftState;
 use crate::replication::Uncommitted;
-use crate::status::{PeerStatus, Status};
 use crate::transfer::Transfer;
 use crate::types::{
     Entry, EntryId, EntryKind, LogIndex, NodeId, ReadToken, Role, Round, Term, WriteId,
@@ -241,83 +240,6 @@ impl Raft {
             progress.probe_from(progress.match_index);
         }
         self.check();
-    }
-
-    /// Everything worth seeing.
-    pub fn status(&self) -> Status {
-        let leader = match &self.state {
-            State::Leader(leader) => Some(leader),
-            _ => None,
-        };
-        let peers = leader.map_or_else(Vec::new, |leader| {
-            let status = |(&id, progress): (&NodeId, &Progress)| {
-                PeerStatus::new(id, self.config.conf.is_voter(id), progress)
-            };
-            leader.progress.iter().map(status).collect()
-        });
-        let reads_waiting = match &self.state {
-            State::Leader(leader) => leader.reads.waiting(),
-            State::Follower(follower) => follower.reads.waiting(),
-            _ => 0,
-        };
-        Status {
-            id: self.config.id,
-            role: self.role(),
-            term: self.term,
-            leader: self.leader(),
-            vote: self.vote,
-            commit: self.log.commit(),
-            applied: self.log.applied(),
-            durable: self.log.durable(),
-            first: self.log.base().index.next(),
-            last: self.log.last(),
-            peers,
-            transferring: leader
-                .and_then(|leader| leader.transfer.as_ref())
-                .map(|transfer| transfer.to),
-            uncommitted_bytes: leader.map_or(0, |leader| leader.uncommitted.bytes()),
-            log_cache_bytes: self.log.cache_bytes(),
-            reads_waiting,
-        }
-    }
-
-    /// What this node is.
-    pub fn role(&self) -> Role {
-        match self.state {
-            State::Follower(_) => Role::Follower,
-            State::PreCandidate(_) => Role::PreCandidate,
-            State::Candidate(_) => Role::Candidate,
-            State::Leader(_) => Role::Leader,
-        }
-    }
-
-    /// Whether this node leads.
-    pub fn is_leader(&self) -> bool {
-        matches!(self.state, State::Leader(_))
-    }
-
-    /// Whom this node follows, itself included.
-    pub fn leader(&self) -> Option<NodeId> {
-        match &self.state {
-            State::Follower(follower) => follower.leader,
-            State::PreCandidate(_) | State::Candidate(_) => None,
-            State::Leader(_) => Some(self.config.id),
-        }
-    }
-
-    /// The current term.
-    pub fn term(&self) -> Term {
-        self.term
-    }
-
-    /// The last entry known to be committed.
-    pub fn commit(&self) -> LogIndex {
-        self.log.commit()
-    }
-
-    /// The last entry of the log.
-    pub fn last_index(&self) -> LogIndex {
-        self.log.last().index
     }
 
     /// The settings this replica was started with.

@@ -135,3 +135,55 @@ impl Raft {
         Vec::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::config::Recovered;
+    use crate::types::{EntryId, EntryKind, Term};
+
+    fn entry(term: u64, index: u64) -> Entry {
+        let id = EntryId::new(term, index);
+        Entry {
+            id,
+            kind: EntryKind::Batch,
+            time_ms: 0,
+            payload: Bytes::new(),
+        }
+    }
+
+    #[test]
+    fn only_what_the_log_still_has_is_believed() {
+        // Terms 1, 1, 3, 3.
+        let recovered = Recovered {
+            term_runs: vec![(LogIndex(1), Term(1)), (LogIndex(3), Term(3))],
+            last: EntryId::new(3, 4),
+            ..Recovered::default()
+        };
+        let log = Log::new(&recovered, 0).expect("a sound log");
+        let read = ReadEntries {
+            request: ReadRequestId(1),
+            first: LogIndex(2),
+            last: LogIndex(3),
+            bytes_max: 100,
+        };
+        let cases: [(&[(u64, u64)], usize); 6] = [
+            (&[(1, 2), (3, 3)], 2),
+            (&[(1, 2), (3, 3), (3, 4)], 2),
+            (&[(1, 2), (1, 3)], 1),
+            (&[(1, 1), (1, 2)], 0),
+            (&[(2, 2)], 0),
+            (&[], 0),
+        ];
+        for (came, believed) in cases {
+            let entries = came
+                .iter()
+                .map(|&(term, index)| entry(term, index))
+                .collect();
+            let count = believable(&log, &read, entries).map_or(0, |entries| entries.len());
+            assert_eq!(count, believed, "{came:?}");
+        }
+    }
+}

@@ -19,8 +19,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::error::ReadError;
-use crate::error::StepError;
+use crate::error::{ReadError, StepError};
 use crate::message::{ReadIndex, ReadIndexResponse};
 use crate::quorum;
 use crate::raft::{Follower, Leader, Raft, State};
