@@ -178,6 +178,10 @@ fn check(disk: &MemVfs, ledger: &mut Ledger, context: &str) -> bool {
         found,
         "{context}: what was reported was not durable"
     );
+    assert_eq!(
+        again.torn_bytes_cut, None,
+        "{context}: the torn write was not cut"
+    );
     let risen = ledger.incarnations.windows(2).all(|pair| pair[0] < pair[1]);
     assert!(risen, "{context}: incarnations {:?}", ledger.incarnations);
     recovery.torn_bytes_cut.is_some()

@@ -20,21 +20,23 @@ struct Window<'a> {
     /// No more than this is read at once: the chunk, or less if the file is smaller.
     ahead: usize,
     start: u64,
+    /// What was read from `start` on is the first `filled` bytes.
     bytes: Vec<u8>,
+    filled: usize,
 }
 
 impl Window<'_> {
-    /// Up to `len` bytes from `offset` on, `len` being at most a chunk; fewer where the file ends.
+    /// Up to `len` bytes from `offset` on; fewer where the file ends.
     fn at(&mut self, offset: u64, len: usize) -> io::Result<&[u8]> {
-        let end = self.start + self.bytes.len() as u64;
-        if offset < self.start || offset + len as u64 > end {
-            self.bytes.resize(self.ahead.max(len), 0);
-            let read = self.file.read_full_at(offset, &mut self.bytes)?;
-            self.bytes.truncate(read);
+        if offset < self.start || offset + len as u64 > self.start + self.filled as u64 {
+            if self.bytes.len() < self.ahead.max(len) {
+                self.bytes = vec![0; self.ahead.max(len)];
+            }
+            self.filled = self.file.read_full_at(offset, &mut self.bytes)?;
             self.start = offset;
         }
         let from = (offset - self.start) as usize;
-        Ok(&self.bytes[from..self.bytes.len().min(from + len)])
+        Ok(&self.bytes[from..self.filled.min(from + len)])
     }
 }
 
@@ -71,6 +73,7 @@ impl<'a> Reader<'a> {
                 ahead: CHUNK_BYTES.min(usize::try_from(segment_bytes).unwrap_or(CHUNK_BYTES)),
                 start: 0,
                 bytes: Vec::new(),
+                filled: 0,
             },
             seed,
             segment_bytes,
