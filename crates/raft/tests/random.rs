@@ -1,5 +1,5 @@
 //! Groups under random trouble: messages lost, doubled, reordered; nodes killed with the loss of
-//! all that was not durable; links cut; disks slow. The checker watches every step. Then the
+//! all that was not durable; links cut; disks slow; clocks standing still. The checker watches every step. Then the
 //! trouble ends, and the group must come to agree and to work again.
 //!
 //! Everything follows from a seed, printed on failure. `QUORATE_SEEDS=N` runs more of them.
@@ -34,6 +34,8 @@ struct Run {
     nodes: u64,
     loss_one_in: u64,
     double_one_in: u64,
+    /// A node whose clock stands still.
+    frozen: Option<NodeId>,
     next_token: u64,
     next_payload: u64,
 }
@@ -67,6 +69,7 @@ impl Run {
             nodes,
             loss_one_in,
             double_one_in,
+            frozen: None,
             next_token: 0,
             next_payload: 0,
         }
@@ -152,9 +155,14 @@ impl Run {
                     self.cluster.cut.push((to, from));
                 }
             }
-            4 | 5 => self.cluster.cut.clear(),
+            4 | 5 => {
+                self.cluster.cut.clear();
+                self.frozen = None;
+            }
             6 => {
+                // An isolated leader, which may not even notice that time goes by.
                 let id = self.cluster.leader().unwrap_or_else(|| self.any_node());
+                self.frozen = self.chance.one_in(2).then_some(id);
                 for peer in (1..=self.nodes).map(NodeId) {
                     self.cluster.cut.extend([(id, peer), (peer, id)]);
                 }
@@ -201,7 +209,9 @@ impl Run {
                 55..70 => self.finish_disk_work(),
                 70..84 => {
                     let id = self.any_node();
-                    self.cluster.tick(id);
+                    if self.frozen != Some(id) {
+                        self.cluster.tick(id);
+                    }
                 }
                 84..98 => self.work(),
                 98 => {
