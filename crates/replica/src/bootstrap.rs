@@ -66,13 +66,23 @@ impl Bootstrap {
         if feature_level > FEATURE_LEVEL {
             return Err(BootstrapError::NewerFeatures(feature_level));
         }
-        let secret = reader.take(16)?.try_into().expect("sixteen bytes were taken");
+        let secret = reader
+            .take(16)?
+            .try_into()
+            .expect("sixteen bytes were taken");
         let count = reader.u32()?;
         let mut members = Vec::new();
         for _ in 0..count {
             let node = NodeId(reader.u64()?);
-            members.push((node, String::from_utf8_lossy(reader.prefixed()?).into_owned()));
+            members.push((
+                node,
+                String::from_utf8_lossy(reader.prefixed()?).into_owned(),
+            ));
         }
-        Ok(Bootstrap { feature_level, secret, members })
+        Ok(Bootstrap {
+            feature_level,
+            secret,
+            members,
+        })
     }
 }

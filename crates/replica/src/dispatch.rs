@@ -69,7 +69,9 @@ impl Replica {
     /// Starts as many of a client's requests as may be started: those in its stored input, then
     /// those in `fresh`. What is left is stored.
     pub(crate) fn advance(&mut self, client: ClientId, fresh: &[u8]) {
-        let Some(session) = self.node.sessions.find_mut(client) else { return };
+        let Some(session) = self.node.sessions.find_mut(client) else {
+            return;
+        };
         let mut parser = std::mem::take(&mut session.parser);
         let mut stored = std::mem::take(&mut session.input);
         let start = std::mem::take(&mut session.input_start);
@@ -92,7 +94,9 @@ impl Replica {
         mut input: Vec<u8>,
         mut start: usize,
     ) {
-        let Some(session) = self.node.sessions.find_mut(client) else { return };
+        let Some(session) = self.node.sessions.find_mut(client) else {
+            return;
+        };
         if start == input.len() {
             input.clear();
             start = 0;
@@ -154,8 +158,11 @@ impl Replica {
             };
             let taken = {
                 let source = parser.source(&input[at..]);
-                let request: Request<'_> =
-                    parser.args().iter().map(|range| &source[range.clone()]).collect();
+                let request: Request<'_> = parser
+                    .args()
+                    .iter()
+                    .map(|range| &source[range.clone()])
+                    .collect();
                 match request.is_empty() {
                     true => Taken::Yes,
                     false => self.start(client, &mut run, &request),
@@ -176,10 +183,13 @@ impl Replica {
     fn may_start(&mut self, client: ClientId) -> bool {
         let draining = self.draining;
         let now_us = self.node.now.mono_us;
-        let paused = self.node.pause.is_some_and(|pause| {
-            !pause.writes_only && pause.until_us > now_us
-        });
-        let Some(session) = self.node.sessions.find_mut(client) else { return false };
+        let paused = self
+            .node
+            .pause
+            .is_some_and(|pause| !pause.writes_only && pause.until_us > now_us);
+        let Some(session) = self.node.sessions.find_mut(client) else {
+            return false;
+        };
         if session.closing || draining {
             return false;
         }
@@ -279,9 +289,7 @@ impl Replica {
         match kind {
             Kind::Write => self.start_write(client, run, spec, args),
             Kind::Read => self.start_read(client, run, spec, args),
-            Kind::Session(command) => {
-                self.start_session(client, run, spec, command.schedule, args)
-            }
+            Kind::Session(command) => self.start_session(client, run, spec, command.schedule, args),
             Kind::Unwatch => self.start_session(client, run, spec, Schedule::Alone, args),
             Kind::Watch => self.start_watch(client, run, spec, args),
             Kind::Multi => self.start_multi(client, run),
@@ -374,7 +382,9 @@ impl Replica {
         let length = output.len();
         let protocol = session.protocol;
         run(&mut self.node, &mut Encoder::new(&mut output, protocol));
-        let Some(session) = self.node.sessions.find_mut(client) else { return };
+        let Some(session) = self.node.sessions.find_mut(client) else {
+            return;
+        };
         match (before, session.reply_mode) {
             (ReplyMode::SkipNext, ReplyMode::SkipNext) => {
                 session.reply_mode = ReplyMode::On;
@@ -419,7 +429,11 @@ impl Replica {
         match (schedule, run.target) {
             (Schedule::Alone | Schedule::InPlace, Target::Undecided) => {
                 self.reply_now(client, |node, out| {
-                    let command = Command { id: spec.id, db, args: args.iter().copied().collect() };
+                    let command = Command {
+                        id: spec.id,
+                        db,
+                        args: args.iter().copied().collect(),
+                    };
                     run_session_command(node, client, &command, out);
                     node.stats.count_call(spec.id, b"", false);
                 });
@@ -492,7 +506,9 @@ impl Replica {
             if paused || waited_us < timeout_us {
                 return Some(Taken::No);
             }
-            let failure = Failure::NeverHanded { waited_ms: waited_us / 1000 };
+            let failure = Failure::NeverHanded {
+                waited_ms: waited_us / 1000,
+            };
             self.node.stats.count_failure(failure);
             return Some(self.reply_error(client, run, failure.of_write().as_bytes()));
         }
@@ -600,7 +616,9 @@ impl Replica {
             return Taken::No;
         }
         self.target_reads(run);
-        let Some(multi) = self.node.session(client).multi.take() else { return Taken::Yes };
+        let Some(multi) = self.node.session(client).multi.take() else {
+            return Taken::Yes;
+        };
         let plan = self.plan(run);
         plan.exec(client, multi.count, false);
         transaction::push_steps(plan, client, &multi);
@@ -610,7 +628,9 @@ impl Replica {
     /// EXEC with a write: one record of the batch, with the versions that WATCH saw.
     fn start_logged_exec(&mut self, client: ClientId, run: &mut Run) -> Taken {
         let session = self.node.session(client);
-        let Some(multi) = session.multi.take() else { return Taken::Yes };
+        let Some(multi) = session.multi.take() else {
+            return Taken::Yes;
+        };
         let bytes = multi.commands.len() + transaction::overhead(&session.watches);
         match self.refuse_write(client, run, bytes) {
             Some(Taken::No) => {

@@ -194,7 +194,9 @@ impl<'a> Runner<'a> {
 
     fn end_run(&mut self) {
         let Some(client) = self.client else { return };
-        let Some(session) = self.node.sessions.find_mut(client) else { return };
+        let Some(session) = self.node.sessions.find_mut(client) else {
+            return;
+        };
         session.runs_in_flight -= 1;
         if session.runs_in_flight == 0 {
             session.solo = false;
@@ -210,7 +212,9 @@ impl<'a> Runner<'a> {
             self.out.clear();
             return;
         };
-        let Some(session) = self.node.sessions.find_mut(client) else { return };
+        let Some(session) = self.node.sessions.find_mut(client) else {
+            return;
+        };
         match session.reply_mode {
             ReplyMode::On => {}
             ReplyMode::Off => self.out.truncate(length),
@@ -246,7 +250,9 @@ impl<'a> Runner<'a> {
 
     fn command(&mut self, length: usize) -> Command<'a> {
         let bytes = self.take(length);
-        Reader::new(bytes).command().expect("a plan holds what this gateway encoded")
+        Reader::new(bytes)
+            .command()
+            .expect("a plan holds what this gateway encoded")
     }
 
     fn encoder(&mut self) -> Encoder<'_> {
@@ -263,7 +269,9 @@ impl<'a> Runner<'a> {
         }
         match self.batch.as_mut().map(BatchReader::next_command) {
             Some(Ok(command)) => self.run_write(&command),
-            _ => self.encoder().error("ERR this batch is malformed, the command had no effect"),
+            _ => self
+                .encoder()
+                .error("ERR this batch is malformed, the command had no effect"),
         }
     }
 
@@ -279,7 +287,12 @@ impl<'a> Runner<'a> {
 
     fn count(&mut self, command: &Command<'_>, length: usize) {
         let failed = self.out.get(length) == Some(&b'-');
-        let Node { stats, settings, now, .. } = &mut *self.node;
+        let Node {
+            stats,
+            settings,
+            now,
+            ..
+        } = &mut *self.node;
         stats.count_call(command.id, &self.out[length..], failed);
         let duration_us = now.mono_us.saturating_sub(self.arrived_us);
         stats.count_time(settings, command.id, now.wall_ms, duration_us);
@@ -292,7 +305,13 @@ impl<'a> Runner<'a> {
     #[cold]
     fn note_slow(&mut self, command: &Command<'_>, duration_us: u64) {
         let Some(client) = self.client else { return };
-        let Node { slowlog, settings, sessions, now, .. } = &mut *self.node;
+        let Node {
+            slowlog,
+            settings,
+            sessions,
+            now,
+            ..
+        } = &mut *self.node;
         if let Some(session) = sessions.find(client) {
             slowlog.record(settings, session, now.wall_ms, duration_us, &command.args);
         }
@@ -308,13 +327,18 @@ impl<'a> Runner<'a> {
             self.encoder().error(failure.of_read());
             return ReadOutcome::Done;
         }
-        let Some(spec) = kv::by_id(command.id) else { return ReadOutcome::Done };
+        let Some(spec) = kv::by_id(command.id) else {
+            return ReadOutcome::Done;
+        };
         let length = self.out.len();
         let wall_ms = match self.point {
             Point::Confirmed => self.node.now.wall_ms,
             _ => self.node.machine.store.time_ms(),
         };
-        let env = ReadEnv { wall_ms, seed: self.node.random.next_u64() };
+        let env = ReadEnv {
+            wall_ms,
+            seed: self.node.random.next_u64(),
+        };
         let mut out = Encoder::new(&mut self.out, self.protocol);
         let store = &self.node.machine.store;
         let outcome = store.read(spec, command.db, &command.args, &env, &mut out);
@@ -350,11 +374,19 @@ impl<'a> Runner<'a> {
         if let Point::Failed(failure) = self.point {
             self.skip(steps);
             self.node.stats.count_failure(failure);
-            let reply = if logged { failure.of_write() } else { failure.of_read() };
+            let reply = if logged {
+                failure.of_write()
+            } else {
+                failure.of_read()
+            };
             self.encoder().error(reply);
             return ReadOutcome::Done;
         }
-        let (holds, writes) = if logged { self.logged_watches() } else { self.own_watches() };
+        let (holds, writes) = if logged {
+            self.logged_watches()
+        } else {
+            self.own_watches()
+        };
         if !holds {
             self.skip(steps);
             if let Some(batch) = &mut self.batch {
@@ -392,7 +424,10 @@ impl<'a> Runner<'a> {
 
     /// The same for a transaction without a write, whose watches stayed in its session.
     fn own_watches(&mut self) -> (bool, u32) {
-        let Some(session) = self.client.and_then(|client| self.node.sessions.find(client)) else {
+        let Some(session) = self
+            .client
+            .and_then(|client| self.node.sessions.find(client))
+        else {
             return (false, 0);
         };
         let store = &self.node.machine.store;
@@ -440,9 +475,21 @@ fn write(node: &mut Node, command: &Command<'_>, out: &mut Encoder<'_>) {
     let Some(spec) = checked(command) else {
         return out.error("ERR the log holds a command that this version does not know");
     };
-    let Node { machine, pubsub, sessions, flush, .. } = node;
-    let mut delivery = Delivery { pubsub, sessions, flush };
-    machine.store.write(spec, command.db, &command.args, &mut delivery, out);
+    let Node {
+        machine,
+        pubsub,
+        sessions,
+        flush,
+        ..
+    } = node;
+    let mut delivery = Delivery {
+        pubsub,
+        sessions,
+        flush,
+    };
+    machine
+        .store
+        .write(spec, command.db, &command.args, &mut delivery, out);
 }
 
 fn checked(command: &Command<'_>) -> Option<&'static CommandSpec> {
@@ -451,7 +498,9 @@ fn checked(command: &Command<'_>) -> Option<&'static CommandSpec> {
 
 fn watches_hold(node: &Node, watches: &[(u8, &[u8], u64)]) -> bool {
     let store = &node.machine.store;
-    watches.iter().all(|(db, key, version)| store.version(*db, key) == *version)
+    watches
+        .iter()
+        .all(|(db, key, version)| store.version(*db, key) == *version)
 }
 
 /// Carries published messages to this node's subscribers.
@@ -463,6 +512,7 @@ struct Delivery<'a> {
 
 impl Effects for Delivery<'_> {
     fn publish(&mut self, sharded: bool, channel: &[u8], message: &[u8]) -> i64 {
-        self.pubsub.publish(self.sessions, self.flush, sharded, channel, message)
+        self.pubsub
+            .publish(self.sessions, self.flush, sharded, channel, message)
     }
 }

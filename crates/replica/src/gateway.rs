@@ -192,7 +192,9 @@ impl Gateway {
         wall_ms: u64,
         messages: &mut Vec<(NodeId, PeerMessage)>,
     ) -> u64 {
-        let Some((leader, term)) = self.target else { return 0 };
+        let Some((leader, term)) = self.target else {
+            return 0;
+        };
         let mut again = 0;
         while let Some(batch) = self.unapplied.get_mut(self.handed) {
             if batch.sequence == 0 {
@@ -210,7 +212,10 @@ impl Gateway {
                     break;
                 }
             } else {
-                let forward = Forward { term, batch: payload };
+                let forward = Forward {
+                    term,
+                    batch: payload,
+                };
                 messages.push((leader, PeerMessage::Forward(forward)));
             }
             again += u64::from(batch.hands > 0);
@@ -224,11 +229,16 @@ impl Gateway {
     /// A batch of this gateway and incarnation is being applied. It is the oldest unapplied one,
     /// unless an earlier incarnation's table survived it.
     pub(crate) fn applied(&mut self, sequence: u64, now_us: u64) -> OwnBatch {
-        let is_next = self.unapplied.front().is_some_and(|batch| batch.sequence == sequence);
+        let is_next = self
+            .unapplied
+            .front()
+            .is_some_and(|batch| batch.sequence == sequence);
         if !is_next {
             return OwnBatch::Unknown;
         }
-        let Some(batch) = self.unapplied.pop_front() else { return OwnBatch::Unknown };
+        let Some(batch) = self.unapplied.pop_front() else {
+            return OwnBatch::Unknown;
+        };
         self.unapplied_bytes -= batch.bytes;
         self.handed = self.handed.saturating_sub(1);
         self.progress_us = now_us;
@@ -251,7 +261,10 @@ impl Gateway {
         if refusal.reason != Refusal::DiskFull {
             return None;
         }
-        let batch = self.unapplied.iter_mut().find(|batch| batch.sequence == refusal.sequence)?;
+        let batch = self
+            .unapplied
+            .iter_mut()
+            .find(|batch| batch.sequence == refusal.sequence)?;
         if batch.hands != 1 {
             return None;
         }
@@ -273,7 +286,8 @@ impl Gateway {
     /// Looks at deadlines and lost batches. Appends the plans to be failed, and why.
     pub(crate) fn tick(&mut self, now_us: u64, failed: &mut Vec<(Plan, Failure)>) {
         self.expire(now_us, failed);
-        let is_stuck = self.handed > 0 && now_us.saturating_sub(self.progress_us) > self.patience_us;
+        let is_stuck =
+            self.handed > 0 && now_us.saturating_sub(self.progress_us) > self.patience_us;
         if is_stuck {
             self.patience_us = self.patience_us.saturating_mul(2);
         }

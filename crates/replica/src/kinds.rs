@@ -62,5 +62,8 @@ fn set(kinds: &mut Vec<Kind>, spec: &CommandSpec, container: Option<&CommandSpec
 
 /// How the command of this number travels.
 pub(crate) fn kind(id: CommandId) -> Kind {
-    KINDS.get(usize::from(id.0)).copied().unwrap_or(Kind::Unsupported)
+    KINDS
+        .get(usize::from(id.0))
+        .copied()
+        .unwrap_or(Kind::Unsupported)
 }

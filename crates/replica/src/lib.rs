@@ -72,9 +72,7 @@ mod slowlog;
 mod stats;
 mod transaction;
 
-pub use config::{
-    ClientId, ClientInfo, Config, Disconnect, HostStats, NodeInfo, Now, PeerInfo,
-};
+pub use config::{ClientId, ClientInfo, Config, Disconnect, HostStats, NodeInfo, Now, PeerInfo};
 pub use message::{Forward, ForwardRefused, PeerMessage, Refusal};
 pub use metrics::Metrics;
 pub use output::{Output, Shutdown, Write};

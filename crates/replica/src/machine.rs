@@ -46,7 +46,11 @@ pub(crate) enum Admission {
 
 impl Machine {
     pub(crate) fn new() -> Self {
-        Machine { store: Store::new(), gateways: BTreeMap::new(), bootstrap: None }
+        Machine {
+            store: Store::new(),
+            gateways: BTreeMap::new(),
+            bootstrap: None,
+        }
     }
 
     /// Begins an entry: its time becomes the log's, and keys that are due by it go.
@@ -67,7 +71,10 @@ impl Machine {
 
     /// Decides whether a batch takes effect, and remembers it if so.
     pub(crate) fn admit(&mut self, header: &BatchHeader) -> Admission {
-        let batch = LastBatch { incarnation: header.incarnation, sequence: header.sequence };
+        let batch = LastBatch {
+            incarnation: header.incarnation,
+            sequence: header.sequence,
+        };
         let admission = match self.gateways.get(&header.gateway) {
             None if batch.sequence == 1 => Admission::Apply,
             None => Admission::Gap,

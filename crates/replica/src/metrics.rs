@@ -81,8 +81,11 @@ impl Metrics {
             applied_index: node.consensus.applied.0,
             last_index: node.consensus.last.0,
             leader_changes: node.consensus.leader_changes,
-            members_connected: node.members.values().filter(|member| member.connected).count()
-                as u64,
+            members_connected: node
+                .members
+                .values()
+                .filter(|member| member.connected)
+                .count() as u64,
             members: node.members.len() as u64,
             clients: node.sessions.count() as u64,
             clients_total: node.sessions.total(),

@@ -101,7 +101,9 @@ impl Node {
     /// # Panics
     /// If the client is gone: the caller has checked it.
     pub(crate) fn session(&mut self, client: ClientId) -> &mut Session {
-        self.sessions.find_mut(client).expect("a session command runs for a client that is there")
+        self.sessions
+            .find_mut(client)
+            .expect("a session command runs for a client that is there")
     }
 
     /// Disconnects a client once its output is written. Nothing more of its input is run.

@@ -59,7 +59,10 @@ impl Plan {
 
     /// The end of the plan as it is now.
     pub(crate) fn mark(&self) -> Mark {
-        Mark { step: self.steps.len(), byte: self.buffer.len() }
+        Mark {
+            step: self.steps.len(),
+            byte: self.buffer.len(),
+        }
     }
 
     fn push(&mut self, client: ClientId, step: Step) {
@@ -93,7 +96,12 @@ impl Plan {
     }
 
     pub(crate) fn literal(&mut self, client: ClientId, reply: &[u8]) {
-        self.push(client, Step::Literal { length: reply.len() as u32 });
+        self.push(
+            client,
+            Step::Literal {
+                length: reply.len() as u32,
+            },
+        );
         self.buffer.extend_from_slice(reply);
     }
 

@@ -42,7 +42,12 @@ enum Stage {
 
 impl Reads {
     pub(crate) fn new(patience_us: u64) -> Self {
-        Reads { gathering: Plan::default(), waiting: VecDeque::new(), next_token: 0, patience_us }
+        Reads {
+            gathering: Plan::default(),
+            waiting: VecDeque::new(),
+            next_token: 0,
+            patience_us,
+        }
     }
 
     /// The plan that reads of this turn are added to.
@@ -87,7 +92,10 @@ impl Reads {
             if raft.read_index(token).is_err() {
                 break;
             }
-            waiting.stage = Stage::Asked { token, at_us: now_us };
+            waiting.stage = Stage::Asked {
+                token,
+                at_us: now_us,
+            };
         }
     }
 
@@ -120,13 +128,12 @@ impl Reads {
     }
 
     /// Asks again what may be lost, and appends the plans whose deadline has passed.
-    pub(crate) fn tick(
-        &mut self,
-        raft: &mut Raft,
-        now_us: u64,
-        failed: &mut Vec<(Plan, Failure)>,
-    ) {
-        while self.waiting.front().is_some_and(|waiting| waiting.deadline_us <= now_us) {
+    pub(crate) fn tick(&mut self, raft: &mut Raft, now_us: u64, failed: &mut Vec<(Plan, Failure)>) {
+        while self
+            .waiting
+            .front()
+            .is_some_and(|waiting| waiting.deadline_us <= now_us)
+        {
             if let Some(waiting) = self.waiting.pop_front() {
                 let waited_ms = (now_us - waiting.created_us) / 1000;
                 failed.push((waiting.plan, Failure::NeverHanded { waited_ms }));
@@ -144,7 +151,12 @@ impl Reads {
             self.next_token += 1;
             let token = ReadToken(self.next_token);
             match raft.read_index(token) {
-                Ok(()) => waiting.stage = Stage::Asked { token, at_us: now_us },
+                Ok(()) => {
+                    waiting.stage = Stage::Asked {
+                        token,
+                        at_us: now_us,
+                    }
+                }
                 Err(_) => waiting.stage = Stage::Unasked,
             }
         }

@@ -251,12 +251,17 @@ impl Replica {
 
     /// What waits to be written to a client.
     pub fn client_output(&self, client: ClientId) -> &[u8] {
-        self.node.sessions.find(client).map_or(&[], |session| session.pending_output())
+        self.node
+            .sessions
+            .find(client)
+            .map_or(&[], |session| session.pending_output())
     }
 
     /// The first `count` bytes of [`client_output`](Self::client_output) were written.
     pub fn client_written(&mut self, client: ClientId, count: usize) {
-        let Some(session) = self.node.sessions.find_mut(client) else { return };
+        let Some(session) = self.node.sessions.find_mut(client) else {
+            return;
+        };
         session.output_start += count;
         if session.output_start >= session.output.len() {
             session.output_start = 0;
@@ -272,7 +277,9 @@ impl Replica {
 
     /// Whether the client's socket is to be read. After a no, wait for [`Output::resumed`].
     pub fn client_wants_input(&mut self, client: ClientId) -> bool {
-        let Some(session) = self.node.sessions.find_mut(client) else { return false };
+        let Some(session) = self.node.sessions.find_mut(client) else {
+            return false;
+        };
         if session.closing {
             return false;
         }
@@ -397,7 +404,8 @@ impl Replica {
             reason,
             leader: self.raft.leader(),
         };
-        self.messages.push((from, PeerMessage::ForwardRefused(refusal)));
+        self.messages
+            .push((from, PeerMessage::ForwardRefused(refusal)));
     }
 
     fn run_runnable(&mut self) {
@@ -417,7 +425,9 @@ impl Replica {
         let now = self.node.now;
         let timeout_us = self.node.config.request_timeout_ms * 1000;
         self.gateway.close_batch(now.mono_us, timeout_us);
-        let resent = self.gateway.hand_over(&mut self.raft, now.wall_ms, &mut self.messages);
+        let resent = self
+            .gateway
+            .hand_over(&mut self.raft, now.wall_ms, &mut self.messages);
         self.node.stats.batches_resent += resent;
         self.reads.ask(&mut self.raft, now.mono_us, timeout_us);
     }
@@ -491,8 +501,7 @@ impl Replica {
             return;
         };
         let config = &self.node.config;
-        let is_own =
-            header.gateway == config.node && header.incarnation == config.incarnation;
+        let is_own = header.gateway == config.node && header.incarnation == config.incarnation;
         match self.node.machine.admit(&header) {
             Admission::Seen => {}
             Admission::Gap if is_own => self.gateway.gap(),
@@ -535,6 +544,9 @@ impl Replica {
         if (after.role, after.leader) != (before.role, before.leader) {
             log_role(&after);
         }
+        if after.leader.is_some() {
+            self.node.stats.last_leader = after.leader;
+        }
         self.node.consensus = after;
         self.gateway.set_leader(after.leader, after.term);
     }
@@ -548,7 +560,9 @@ impl Replica {
         self.time_entry = None;
         let wall_ms = self.node.now.wall_ms;
         let store = &self.node.machine.store;
-        let is_due = store.next_expiry().is_some_and(|at| at <= wall_ms.max(store.time_ms()));
+        let is_due = store
+            .next_expiry()
+            .is_some_and(|at| at <= wall_ms.max(store.time_ms()));
         if is_due && let Ok(id) = self.raft.propose(EntryKind::Noop, Bytes::new(), wall_ms) {
             self.time_entry = Some(id.index);
         }
@@ -615,11 +629,19 @@ fn log_role(consensus: &Consensus) {
 }
 
 fn raft_config(config: &Config) -> raft::Config {
-    let ticks = |ms: u64| u32::try_from(ms / config.tick_ms).unwrap_or(u32::MAX / 4).max(1);
+    let ticks = |ms: u64| {
+        u32::try_from(ms / config.tick_ms)
+            .unwrap_or(u32::MAX / 4)
+            .max(1)
+    };
     let bootstrap = Bootstrap {
         feature_level: FEATURE_LEVEL,
         secret: config.cluster_secret,
-        members: config.members.iter().map(|(&node, peer)| (node, peer.clone())).collect(),
+        members: config
+            .members
+            .iter()
+            .map(|(&node, peer)| (node, peer.clone()))
+            .collect(),
     };
     let election_ticks = ticks(config.election_timeout_ms);
     raft::Config {
@@ -643,8 +665,16 @@ fn members(config: &Config) -> BTreeMap<NodeId, Member> {
         let is_self = node == config.node;
         let member = Member {
             peer_addr: peer_addr.clone(),
-            client_addr: if is_self { config.client_addr.clone() } else { String::new() },
-            version: if is_self { config.info.version.clone() } else { String::new() },
+            client_addr: if is_self {
+                config.client_addr.clone()
+            } else {
+                String::new()
+            },
+            version: if is_self {
+                config.info.version.clone()
+            } else {
+                String::new()
+            },
             connected: is_self,
             matched: 0,
         };

@@ -210,7 +210,10 @@ impl Sessions {
         entry.generation = entry.generation.wrapping_add(1);
         entry.session = Some(session);
         self.count += 1;
-        ClientId { slot, generation: entry.generation }
+        ClientId {
+            slot,
+            generation: entry.generation,
+        }
     }
 
     /// Removes a session; `None` if it is gone already.
@@ -247,7 +250,13 @@ impl Sessions {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ClientId, &Session)> {
         self.slots.iter().enumerate().filter_map(|(slot, entry)| {
             let session = entry.session.as_deref()?;
-            Some((ClientId { slot: slot as u32, generation: entry.generation }, session))
+            Some((
+                ClientId {
+                    slot: slot as u32,
+                    generation: entry.generation,
+                },
+                session,
+            ))
         })
     }
 

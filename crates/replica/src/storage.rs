@@ -37,10 +37,20 @@ pub(crate) fn records(group: GroupId, persist: &Persist) -> Vec<Record> {
     records.extend(persist.entries.iter().map(|entry| {
         let EntryId { term, index } = entry.id;
         let payload = entry.payload.clone();
-        Record::entry(group.0, term.0, index.0, entry.kind.into(), entry.time_ms, payload)
+        Record::entry(
+            group.0,
+            term.0,
+            index.0,
+            entry.kind.into(),
+            entry.time_ms,
+            payload,
+        )
     }));
     if let Some(state) = persist.hard_state {
-        records.push(Record::state(group.0, Bytes::copy_from_slice(&state.encode())));
+        records.push(Record::state(
+            group.0,
+            Bytes::copy_from_slice(&state.encode()),
+        ));
     }
     records
 }
@@ -50,10 +60,15 @@ pub fn entry(record: Record) -> Result<Entry, StorageError> {
     if record.kind != RecordKind::Entry {
         return Err(StorageError::NotAnEntry(record.index));
     }
-    let kind = EntryKind::try_from(record.tag)
-        .map_err(|_| StorageError::EntryKind { index: record.index, kind: record.tag })?;
+    let kind = EntryKind::try_from(record.tag).map_err(|_| StorageError::EntryKind {
+        index: record.index,
+        kind: record.tag,
+    })?;
     Ok(Entry {
-        id: EntryId { term: Term(record.term), index: LogIndex(record.index) },
+        id: EntryId {
+            term: Term(record.term),
+            index: LogIndex(record.index),
+        },
         kind,
         time_ms: record.stamp,
         payload: record.body,
@@ -66,8 +81,9 @@ pub fn recovered(log: Option<&GroupLog>) -> Result<Recovered, StorageError> {
         return Ok(Recovered::default());
     };
     let hard_state = match &log.state {
-        Some(bytes) => HardState::decode(bytes)
-            .map_err(|error| StorageError::HardState(error.to_string()))?,
+        Some(bytes) => {
+            HardState::decode(bytes).map_err(|error| StorageError::HardState(error.to_string()))?
+        }
         None => HardState::default(),
     };
     Ok(Recovered {
@@ -78,7 +94,10 @@ pub fn recovered(log: Option<&GroupLog>) -> Result<Recovered, StorageError> {
             .iter()
             .map(|&(index, term)| (LogIndex(index), Term(term)))
             .collect(),
-        last: EntryId { term: Term(log.last.0), index: LogIndex(log.last.1) },
+        last: EntryId {
+            term: Term(log.last.0),
+            index: LogIndex(log.last.1),
+        },
         last_time_ms: log.last_stamp,
         applied: LogIndex(0),
     })

@@ -33,8 +33,15 @@ pub(crate) fn watch(
     for key in &command.args[1..] {
         let version = node.machine.store.version(command.db, key);
         let watches = &mut node.session(client).watches;
-        if !watches.iter().any(|watch| watch.db == command.db && watch.key == *key) {
-            watches.push(Watch { db: command.db, key: Bytes::copy_from_slice(key), version });
+        if !watches
+            .iter()
+            .any(|watch| watch.db == command.db && watch.key == *key)
+        {
+            watches.push(Watch {
+                db: command.db,
+                key: Bytes::copy_from_slice(key),
+                version,
+            });
         }
     }
     out.ok();
@@ -42,7 +49,10 @@ pub(crate) fn watch(
 
 /// Bytes that a transaction takes in a batch beside its commands.
 pub(crate) fn overhead(watches: &[Watch]) -> usize {
-    10 + watches.iter().map(|watch| 13 + watch.key.len()).sum::<usize>()
+    10 + watches
+        .iter()
+        .map(|watch| 13 + watch.key.len())
+        .sum::<usize>()
 }
 
 /// Adds the steps of a queued transaction behind its `Exec` step.
@@ -60,7 +70,9 @@ pub(crate) fn push_steps(plan: &mut Plan, client: ClientId, multi: &Multi) {
 /// Adds a queued transaction to a batch: what it watches, then its writes.
 pub(crate) fn push_writes(batch: &mut Vec<u8>, multi: &Multi, watches: &[Watch]) {
     let mut writes = 0;
-    for_each(multi, |kind, _| writes += u32::from(matches!(kind, Kind::Write)));
+    for_each(multi, |kind, _| {
+        writes += u32::from(matches!(kind, Kind::Write))
+    });
     push_transaction(batch, watches, writes);
     for_each(multi, |kind, bytes| {
         if matches!(kind, Kind::Write) {
@@ -73,7 +85,9 @@ fn for_each(multi: &Multi, mut visit: impl FnMut(Kind, &[u8])) {
     let mut reader = Reader::new(&multi.commands);
     while !reader.is_at_end() {
         let start = reader.position();
-        let command = reader.command().expect("a queue holds what this gateway encoded");
+        let command = reader
+            .command()
+            .expect("a queue holds what this gateway encoded");
         visit(kind(command.id), &multi.commands[start..reader.position()]);
     }
 }
