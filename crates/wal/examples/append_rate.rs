@@ -1,7 +1,7 @@
 //! Measures append + sync on real files: `cargo run --release -p wal --example append_rate -- DIR`.
 //!
 //! One line for each size of a batch: how many syncs a second, how long one takes, and what that is in
-//! bytes. `prepared` runs after the log was filled with zeros ahead, `unprepared` on space that is only
+//! bytes. Then how long it takes to read the log back. `prepared` runs after the log was filled with zeros ahead, `unprepared` on space that is only
 //! allocated.
 
 use std::path::Path;
@@ -21,6 +21,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         for (records, body_bytes) in BATCHES {
             let dir = Path::new(&root).join(format!("append-rate-{records}-{body_bytes}"));
             let mut latencies = run(Arc::new(StdVfs::new()), &dir, records, body_bytes, prepare)?;
+            if prepare {
+                report_reopening(&dir)?;
+            }
             std::fs::remove_dir_all(&dir)?;
             report(prepare, records, body_bytes, &mut latencies);
         }
@@ -63,6 +66,24 @@ fn run(
         latencies.push(start.elapsed());
     }
     Ok(latencies)
+}
+
+fn report_reopening(dir: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let identity = Identity {
+        cluster: 1,
+        node: 1,
+    };
+    let start = Instant::now();
+    let (_, recovery) = Wal::open(Arc::new(StdVfs::new()), dir, identity, Options::default())?;
+    let bytes: u64 = recovery.groups.values().map(|group| group.bytes).sum();
+    println!(
+        "reopened   {} records, {} MiB, {} segments in {} ms",
+        recovery.records,
+        bytes >> 20,
+        recovery.segments,
+        start.elapsed().as_millis()
+    );
+    Ok(())
 }
 
 fn report(prepare: bool, records: usize, body_bytes: usize, latencies: &mut [Duration]) {

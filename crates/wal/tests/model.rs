@@ -278,3 +278,10 @@ fn a_log_may_begin_behind_a_snapshot() {
         2
     );
 }
+
+#[test]
+fn a_log_and_its_directory_can_be_given_to_the_disk_thread() {
+    fn assert_send<T: Send>() {}
+    assert_send::<wal::Wal>();
+    assert_send::<wal::DataDir>();
+}
