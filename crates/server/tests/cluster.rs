@@ -25,6 +25,26 @@ fn every_node_takes_writes_and_serves_what_others_took() {
 }
 
 #[test]
+fn large_values_pass_through_every_node() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let cluster = Cluster::start(dir.path(), &[]);
+    let value = "x".repeat(200_000);
+    for node in 0..3 {
+        let mut client = cluster.node(node).client();
+        for index in 0..10 {
+            client.send(&["SET", &format!("big:{index}"), &value]);
+        }
+        for _ in 0..10 {
+            assert_eq!(client.receive(), ok());
+        }
+    }
+    assert_eq!(
+        cluster.node(2).client().call(&["GET", "big:9"]),
+        bulk(&value)
+    );
+}
+
+#[test]
 fn a_leader_that_stops_costs_its_peers_a_pause_and_no_write() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut cluster = Cluster::start(dir.path(), &[]);

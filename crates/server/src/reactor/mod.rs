@@ -16,7 +16,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mio::{Events, Poll, Waker};
-use raft::Role;
 use replica::{HostStats, Now, Output, Replica};
 use tracing::{error, info, warn};
 
@@ -106,15 +105,7 @@ pub(crate) struct Reactor {
     turns: u64,
     /// Set once the node is to stop: when it stops waiting for what is in flight.
     stop_by_us: Option<u64>,
-    seen: Seen,
-}
-
-/// What was last said in the log about consensus.
-#[derive(Debug, Default, PartialEq, Eq, Clone, Copy)]
-struct Seen {
-    role: Role,
-    leader: u64,
-    term: u64,
+    /// What was last published and logged.
     was_ready: bool,
 }
 
@@ -141,7 +132,7 @@ impl Reactor {
             },
             turns: 0,
             stop_by_us: None,
-            seen: Seen::default(),
+            was_ready: false,
         }
     }
 
@@ -354,9 +345,7 @@ impl Reactor {
     }
 
     fn publish(&mut self, now: Now) {
-        if now.mono_us < self.next_publish_us
-            && self.parts.replica.is_ready() == self.seen.was_ready
-        {
+        if now.mono_us < self.next_publish_us && self.parts.replica.is_ready() == self.was_ready {
             return;
         }
         self.next_publish_us = now.mono_us + PUBLISH_INTERVAL_US;
@@ -372,7 +361,7 @@ impl Reactor {
             };
             self.parts.replica.set_host_stats(self.host);
         }
-        self.log_changes(&metrics);
+        self.log_readiness(&metrics);
         self.parts.published.publish(Snapshot {
             replica: metrics,
             peers: self.parts.peers.statistics(),
@@ -382,29 +371,17 @@ impl Reactor {
         });
     }
 
-    fn log_changes(&mut self, metrics: &replica::Metrics) {
-        let seen = Seen {
-            role: metrics.role,
-            leader: metrics.leader,
-            term: metrics.term,
-            was_ready: metrics.ready,
-        };
-        if seen.role != self.seen.role || seen.leader != self.seen.leader {
-            info!(
-                role = %seen.role, leader = seen.leader, term = seen.term,
-                commit = metrics.commit_index, "role"
-            );
-        }
-        if seen.was_ready && !self.seen.was_ready {
+    fn log_readiness(&mut self, metrics: &replica::Metrics) {
+        if metrics.ready && !self.was_ready {
             info!(
                 applied = metrics.applied_index,
                 keys = metrics.keys,
                 "ready"
             );
-        } else if !seen.was_ready && self.seen.was_ready {
-            warn!(leader = seen.leader, "not ready: reads and writes wait");
+        } else if !metrics.ready && self.was_ready {
+            warn!(leader = metrics.leader, "not ready: reads and writes wait");
         }
-        self.seen = seen;
+        self.was_ready = metrics.ready;
     }
 
     fn stop_or_go_on(&mut self, now: Now) -> Turn {

@@ -62,6 +62,11 @@ pub struct Node {
 
 impl Node {
     pub fn start(config: &Config, options: Options) -> Node {
+        // The nodes' own log, for whoever runs a test with RUST_LOG set.
+        let _already_set = tracing_subscriber::fmt()
+            .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+            .with_test_writer()
+            .try_init();
         let server = Server::start(config, options).expect("the node starts");
         Node {
             client_addr: server.client_addrs()[0],
