@@ -78,7 +78,11 @@ pub(super) static PARAMETERS: &[Parameter] = &[
     fixed("activedefrag", |_| b"no".to_vec()),
     fixed("appendfsync", |_| b"always".to_vec()),
     fixed("appendonly", |_| b"yes".to_vec()),
-    fixed("bind", |node| node.config.info.bind.clone().into_bytes()),
+    fixed("bind", |node| {
+        let addresses = node.config.info.bind.split([',', ' ']);
+        let hosts: Vec<&str> = addresses.map(|addr| host_and_port(addr).0).collect();
+        hosts.join(" ").into_bytes()
+    }),
     fixed("client-output-buffer-limit", |node| {
         let bytes = node.config.output_bytes_max;
         format!("normal {bytes} 0 0 slave {bytes} 0 0 pubsub {bytes} 0 0").into_bytes()

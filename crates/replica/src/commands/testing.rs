@@ -179,7 +179,7 @@ fn config(count: u64) -> Config {
             config_file: String::new(),
             data_dir: "/var/lib/quorate".to_owned(),
             started_wall_ms: STARTED.wall_ms,
-            bind: "0.0.0.0".to_owned(),
+            bind: "10.0.0.1:7000".to_owned(),
             cluster_name: "quorate".to_owned(),
         },
     }

@@ -399,6 +399,10 @@ fn config_set_changes_all_or_nothing_and_takes_effect() {
          config\\r\\n"
     );
     assert_eq!(
+        node.reply(client, "CONFIG GET bind"),
+        "*2\\r\\n$4\\r\\nbind\\r\\n$8\\r\\n10.0.0.1\\r\\n"
+    );
+    assert_eq!(
         node.reply(client, "CONFIG GET save appendonly nope"),
         "*4\\r\\n$10\\r\\nappendonly\\r\\n$3\\r\\nyes\\r\\n$4\\r\\nsave\\r\\n$0\\r\\n\\r\\n"
     );
