@@ -1,8 +1,9 @@
 //! Between Raft's terms and the records of the log on disk, which knows nothing of Raft.
 //!
 //! An entry's kind and time travel in the record's `tag` and `stamp`, its payload is the body. Hard
-//! state is a State record; a State record always stands behind the entries that were written with
-//! it, so that its commit index never speaks of entries that are not there.
+//! state is a State record. It stands before the entries that are written with it: a torn write must
+//! not leave entries of a term that the node does not know it was in. Its commit index never
+//! exceeds what was durable before, so it never speaks of entries that are not there.
 
 use bytes::Bytes;
 use raft::{Entry, EntryId, EntryKind, GroupId, HardState, LogIndex, Persist, Recovered, Term};
@@ -31,6 +32,12 @@ pub enum StorageError {
 /// The records that carry out a [`Persist`], in the order in which they must reach the disk.
 pub(crate) fn records(group: GroupId, persist: &Persist) -> Vec<Record> {
     let mut records = Vec::with_capacity(persist.entries.len() + 2);
+    if let Some(state) = persist.hard_state {
+        records.push(Record::state(
+            group.0,
+            Bytes::copy_from_slice(&state.encode()),
+        ));
+    }
     if let Some(first_dropped) = persist.truncate_from {
         records.push(Record::truncate(group.0, first_dropped.0));
     }
@@ -46,12 +53,6 @@ pub(crate) fn records(group: GroupId, persist: &Persist) -> Vec<Record> {
             payload,
         )
     }));
-    if let Some(state) = persist.hard_state {
-        records.push(Record::state(
-            group.0,
-            Bytes::copy_from_slice(&state.encode()),
-        ));
-    }
     records
 }
 
