@@ -2,7 +2,7 @@
 //!
 //! The three differ only in where lines come from and in whom the replies are written for; what is
 //! done with a line is in [`session`]. Every Redis command goes to the cluster as it was typed. A few
-//! plain words are there for people who do not know Redis: see [`line`].
+//! plain words are there for people who do not know Redis: see [mod@line].
 
 mod hints;
 mod line;
@@ -26,7 +26,11 @@ use self::{
     line::Line,
     session::{Session, Style},
 };
-use crate::{client::Login, cluster::Cluster, failure::Failure};
+use crate::{
+    cluster::Cluster,
+    failure::Failure,
+    login::{Login, LoginArguments},
+};
 
 /// Commands in a pipe that are sent before their replies are waited for, and their bytes. The bound
 /// on bytes keeps both ends from waiting for the other to read.
@@ -62,12 +66,8 @@ pub(crate) struct CliArguments {
         conflicts_with = "cluster"
     )]
     port: u16,
-    /// Password; also taken from REDISCLI_AUTH, where others on this machine cannot see it.
-    #[arg(short = 'a', long, value_name = "PASSWORD")]
-    pass: Option<String>,
-    /// User name.
-    #[arg(long, value_name = "NAME")]
-    user: Option<String>,
+    #[command(flatten)]
+    login: LoginArguments,
     /// Numbered database.
     #[arg(short = 'n', long = "db", value_name = "NUMBER", default_value_t = 0)]
     database: u32,
@@ -93,18 +93,12 @@ pub(crate) struct CliArguments {
 }
 
 impl CliArguments {
-    fn login(&self) -> Login {
-        let from_environment = || std::env::var("REDISCLI_AUTH").ok();
-        Login {
-            user: self.user.clone().map(String::into_bytes),
-            password: self
-                .pass
-                .clone()
-                .or_else(from_environment)
-                .map(String::into_bytes),
+    fn login(&self) -> Result<Login, Failure> {
+        Ok(Login {
             is_resp3: self.resp3,
             database: self.database,
-        }
+            ..self.login.login()?
+        })
     }
 
     fn addresses(&self) -> Vec<Address> {
@@ -132,7 +126,7 @@ impl CliArguments {
 
 /// Runs the commands that are typed, piped or given.
 pub(crate) fn run(arguments: &CliArguments) -> Result<ExitCode, Failure> {
-    let cluster = Cluster::new(arguments.addresses(), arguments.login());
+    let cluster = Cluster::new(arguments.addresses(), arguments.login()?);
     let mut session = Session::new(cluster, arguments.style());
     if !arguments.command.is_empty() {
         let args = arguments

@@ -14,6 +14,8 @@ use std::{
 use resp::{ReplyBuffer, Value, encode_request};
 use server::config::Address;
 
+use crate::{login::Login, transport::Transport};
+
 /// How long a wait for a reply lasts before it looks whether it was interrupted.
 const INTERRUPT_POLL: Duration = Duration::from_millis(100);
 
@@ -59,23 +61,10 @@ pub(crate) enum ClientError {
     Interrupted,
 }
 
-/// Who one is to a node, and in which state a connection was: what a new connection must repeat.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Login {
-    /// User, if not the default one.
-    pub(crate) user: Option<Vec<u8>>,
-    /// Password, if one is needed.
-    pub(crate) password: Option<Vec<u8>>,
-    /// Whether to speak RESP3.
-    pub(crate) is_resp3: bool,
-    /// Numbered database.
-    pub(crate) database: u32,
-}
-
 /// A connection to one node.
 pub(crate) struct Connection {
     address: Address,
-    stream: TcpStream,
+    stream: Transport,
     replies: ReplyBuffer,
 }
 
@@ -95,6 +84,12 @@ impl Connection {
         stream
             .set_write_timeout(Some(timeout))
             .map_err(unreachable)?;
+        // For the handshake of TLS, which comes with the first request.
+        stream
+            .set_read_timeout(Some(timeout))
+            .map_err(unreachable)?;
+        let stream =
+            Transport::new(stream, login.tls.as_ref(), &address.host).map_err(unreachable)?;
         let mut connection = Self {
             address: address.clone(),
             stream,
@@ -108,7 +103,8 @@ impl Connection {
     pub(crate) fn send(&mut self, requests: &[u8]) -> Result<(), ClientError> {
         self.stream
             .write_all(requests)
-            .map_err(|error| self.lost(&error))
+            .and_then(|()| self.stream.flush())
+            .map_err(|error| self.lost(&plain_reason(&error)))
     }
 
     /// Waits for the next reply or push. Without a `timeout` it waits until there is one.
@@ -137,6 +133,7 @@ impl Connection {
             }
             let wait = left.map_or(INTERRUPT_POLL, |left| left.min(INTERRUPT_POLL));
             self.stream
+                .socket()
                 .set_read_timeout(Some(wait))
                 .map_err(|error| self.lost(&error))?;
             match self.stream.read(&mut chunk) {
@@ -169,15 +166,15 @@ impl Connection {
     /// to such a connection: it would be lost without need.
     pub(crate) fn is_closed(&self) -> bool {
         let mut byte = [0];
-        if self.stream.set_nonblocking(true).is_err() {
+        if self.stream.socket().set_nonblocking(true).is_err() {
             return true;
         }
-        let peeked = self.stream.peek(&mut byte);
+        let peeked = self.stream.socket().peek(&mut byte);
         let is_open = match peeked {
             Ok(count) => count > 0,
             Err(error) => is_retryable(&error),
         };
-        self.stream.set_nonblocking(false).is_err() || !is_open
+        self.stream.socket().set_nonblocking(false).is_err() || !is_open
     }
 
     /// The node's address, as it was given.

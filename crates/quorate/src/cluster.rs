@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 use resp::Value;
 use server::config::Address;
 
-use crate::client::{ClientError, Connection, Login};
+use crate::{
+    client::{ClientError, Connection},
+    login::Login,
+};
 
 /// How long a single attempt to connect may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);

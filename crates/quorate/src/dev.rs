@@ -27,7 +27,7 @@ use signal_hook::{
 };
 
 use self::{node::Node, plan::Plan, watch::Watch};
-use crate::{client::Login, failure::Failure, status};
+use crate::{failure::Failure, login::Login, status};
 
 /// How long the nodes may take to have a leader.
 const START_TIMEOUT: Duration = Duration::from_secs(30);

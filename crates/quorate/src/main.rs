@@ -18,8 +18,10 @@ mod client;
 mod cluster;
 mod dev;
 mod failure;
+mod login;
 mod serve;
 mod status;
+mod transport;
 mod wal_tools;
 
 use std::process::ExitCode;

@@ -13,9 +13,10 @@ use serde_json::json;
 use server::config::Address;
 
 use crate::{
-    client::{ClientError, Connection, Login},
+    client::{ClientError, Connection},
     cluster::addresses_of,
     failure::Failure,
+    login::{Login, LoginArguments},
 };
 
 /// How long a node may take to answer before it counts as unreachable.
@@ -35,9 +36,8 @@ pub(crate) struct StatusArguments {
         default_value = "127.0.0.1:6379"
     )]
     cluster: Vec<Address>,
-    /// Password; also taken from REDISCLI_AUTH.
-    #[arg(short = 'a', long, value_name = "PASSWORD")]
-    pass: Option<String>,
+    #[command(flatten)]
+    login: LoginArguments,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -103,12 +103,7 @@ struct Row {
 
 /// Prints the nodes of a cluster.
 pub(crate) fn run(arguments: &StatusArguments) -> Result<ExitCode, Failure> {
-    let from_environment = || std::env::var("REDISCLI_AUTH").ok();
-    let password = arguments.pass.clone().or_else(from_environment);
-    let login = Login {
-        password: password.map(String::into_bytes),
-        ..Login::default()
-    };
+    let login = arguments.login.login()?;
     let rows = survey(&arguments.cluster, &login);
     let health = Health::of(&rows);
     let text = if arguments.json {

@@ -6,7 +6,7 @@ use clap::{Args, FromArgMatches};
 use server::config::{Address, Config};
 
 use super::{DevArguments, node::Node};
-use crate::{client::Login, failure::Failure, serve::ServeArguments, status::aligned};
+use crate::{failure::Failure, login::Login, serve::ServeArguments, status::aligned};
 
 /// Where data is kept if nothing else was said.
 const DEFAULT_DIRECTORY: &str = "quorate-dev";
@@ -111,6 +111,11 @@ impl Plan {
             })
             .collect();
         let config = check_configurations(&nodes)?;
+        if config.has_client_tls() {
+            return Err(Failure::usage(
+                "after `--`: dev talks to its nodes in the clear: leave tls-cert out",
+            ));
+        }
         let password = config
             .requirepass
             .as_ref()

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{ASK_TIMEOUT, POLL, node::Node};
-use crate::{client::Login, status};
+use crate::{login::Login, status};
 
 /// A node that lived shorter than this and died again is started later each time.
 const HEALTHY_AGE: Duration = Duration::from_secs(5);
