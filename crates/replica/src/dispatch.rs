@@ -281,7 +281,7 @@ impl Replica {
             return taken;
         }
         let session = self.node.session(client);
-        session.last_command = spec.name;
+        session.last_command = Some(spec);
         let kind = kind(spec.id);
         if session.multi.is_some() && !leaves_queue(spec, kind) {
             return self.queue(client, run, spec, kind, args);

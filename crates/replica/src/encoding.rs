@@ -59,11 +59,6 @@ impl<'a> Reader<'a> {
         Reader { bytes, at: 0 }
     }
 
-    /// Starts reading at `at`.
-    pub(crate) fn starting_at(bytes: &'a [u8], at: usize) -> Self {
-        Reader { bytes, at }
-    }
-
     /// Where the next read starts.
     pub(crate) fn position(&self) -> usize {
         self.at

@@ -175,8 +175,8 @@ impl<'a> Runner<'a> {
         }
     }
 
-    /// Gives the output back. Messages published to this very client while its commands ran stand
-    /// behind its replies.
+    /// Gives the output back. Messages that came to this very client meanwhile, from another's
+    /// command, stand behind its replies.
     fn leave(&mut self) {
         let Some(client) = self.client.take() else {
             self.out.clear();
@@ -218,7 +218,7 @@ impl<'a> Runner<'a> {
         match session.reply_mode {
             ReplyMode::On => {}
             ReplyMode::Off => self.out.truncate(length),
-            ReplyMode::SkipNext | ReplyMode::Skipping => {
+            ReplyMode::SkipNext => {
                 session.reply_mode = ReplyMode::On;
                 self.out.truncate(length);
             }
@@ -283,6 +283,22 @@ impl<'a> Runner<'a> {
         };
         write(self.node, command, &mut out);
         self.count(command, length);
+        self.own_messages_first(length);
+    }
+
+    /// A client that publishes to itself (RESP3) gets the message before the reply, as in Redis.
+    fn own_messages_first(&mut self, reply_start: usize) {
+        let Some(session) = self
+            .client
+            .and_then(|client| self.node.sessions.find_mut(client))
+        else {
+            return;
+        };
+        if !session.output.is_empty() {
+            let reply = self.out.split_off(reply_start);
+            self.out.append(&mut session.output);
+            self.out.extend(reply);
+        }
     }
 
     fn count(&mut self, command: &Command<'_>, length: usize) {

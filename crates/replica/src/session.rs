@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use kv::CommandSpec;
 use resp::{Protocol, RequestParser};
 
 use crate::config::{ClientId, ClientInfo};
@@ -18,8 +19,8 @@ pub(crate) struct Session {
     pub(crate) connected_us: u64,
     /// When it last sent a command.
     pub(crate) active_us: u64,
-    /// The last command's full name, for CLIENT LIST.
-    pub(crate) last_command: &'static str,
+    /// The last command, for CLIENT LIST.
+    pub(crate) last_command: Option<&'static CommandSpec>,
     /// RESP version, by HELLO.
     pub(crate) protocol: Protocol,
     /// The selected database.
@@ -86,8 +87,6 @@ pub(crate) enum ReplyMode {
     Off,
     /// The command after CLIENT REPLY SKIP is not; this is the state that command sets.
     SkipNext,
-    /// The command being run is the one to skip.
-    Skipping,
 }
 
 /// Commands queued since MULTI.
@@ -122,7 +121,7 @@ impl Session {
             info,
             connected_us: now_us,
             active_us: now_us,
-            last_command: "NULL",
+            last_command: None,
             protocol: Protocol::Resp2,
             db: 0,
             name: Bytes::new(),

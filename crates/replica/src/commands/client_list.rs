@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use kv::CommandSpec;
 use resp::{Encoder, Protocol};
 
 use crate::config::{ClientId, Now};
@@ -107,6 +108,9 @@ pub(super) fn line(session: &Session, now: Now) -> String {
     let output = session.pending_output().len();
     let total_bytes =
         size_of::<Session>() + session.input.capacity() + session.output.capacity() + multi_bytes;
+    let last_command = session
+        .last_command
+        .map_or("NULL".into(), CommandSpec::full_name);
     format!(
         "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} \
          multi={queued} qbuf={input} qbuf-free={} argv-mem=0 multi-mem={multi_bytes} rbs={} rbp=0 \
@@ -125,7 +129,7 @@ pub(super) fn line(session: &Session, now: Now) -> String {
         session.shard_channels.len(),
         session.input.capacity() - session.input.len(),
         session.output.capacity(),
-        session.last_command,
+        last_command,
         match session.protocol {
             Protocol::Resp2 => 2,
             Protocol::Resp3 => 3,
