@@ -303,3 +303,68 @@ fn log_of_format_1_is_read_and_written_as_ever() {
         "the fixture's segments have this length"
     );
 }
+
+/// A log as it will be when segments 1 and 2 have been deleted behind a snapshot: deleting is not written
+/// yet, and logs that it was done to must be readable by then.
+#[test]
+fn log_whose_older_segments_were_deleted_is_read_from_its_carries() {
+    let header = SegmentHeader {
+        version: FORMAT_VERSION,
+        identity: IDENTITY,
+        segment: 3,
+        segment_bytes: SEGMENT_BYTES,
+        oldest: 3,
+        previous_end: 8000,
+        previous_chain: 77,
+    };
+    let (head, mut chain) = header.encode();
+    let mut bytes = head.to_vec();
+    let state = b"the latest state";
+    let carry = (DiskKind::Carry, 9, 400, CARRY_HAS_STATE, &state[..]);
+    for (kind, term, index, tag, body) in [carry, (DiskKind::Entry, 10, 401, 2, &b"entry"[..])] {
+        let record = RecordHeader {
+            previous: chain,
+            body_bytes: body.len() as u32,
+            body_checksum: crc32c::crc32c(body),
+            group: GROUP,
+            term,
+            index,
+            stamp: index * 10,
+            durable: SEGMENT_HEADER_BYTES as u32,
+            kind: kind as u8,
+            tag,
+        };
+        let start = bytes.len();
+        let (head, checksum) = record.encode(segment_seed(IDENTITY, 3), start as u64);
+        bytes.extend_from_slice(&head);
+        bytes.extend_from_slice(body);
+        bytes.resize(start + record_bytes(body.len() as u64) as usize, END_MARK);
+        chain = checksum;
+    }
+    bytes.resize(SEGMENT_BYTES as usize, 0);
+
+    let disk = MemVfs::new(1);
+    common::restore(&disk, &[(common::segment_path(3), bytes)]);
+    let (mut log, recovery) = common::open(&disk).unwrap();
+    let group = &recovery.groups[&GROUP];
+    assert_eq!(group.state.as_deref(), Some(&state[..]));
+    assert_eq!(
+        (group.first, group.last, group.last_stamp),
+        (401, (10, 401), 4010)
+    );
+    assert_eq!(
+        log.read(GROUP, 401, 401, 100).unwrap()[0].body,
+        b"entry"[..]
+    );
+    log.append(&[Record::truncate(GROUP, 401)]).unwrap();
+    let more: Vec<Record> = (401..=420).map(|index| entry_of(11, index, 700)).collect();
+    log.append(&more).unwrap();
+    log.sync().unwrap();
+    drop(log);
+    let (log, recovery) = common::open(&disk).unwrap();
+    assert_eq!(
+        (recovery.groups[&GROUP].first, recovery.groups[&GROUP].last),
+        (401, (11, 420))
+    );
+    assert_eq!(log.read(GROUP, 401, 420, usize::MAX).unwrap(), more);
+}
