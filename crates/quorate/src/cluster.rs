@@ -2,7 +2,7 @@
 //!
 //! Any node serves any command, so following the cluster means no more than finding a node that
 //! lives: first the one that was used last, then the addresses that were given, then those that a
-//! node told (CLUSTER SLOTS), and again, until the patience is over.
+//! node told (CLUSTER NODES), and again, until the patience is over.
 
 use std::time::{Duration, Instant};
 
@@ -129,9 +129,9 @@ impl Cluster {
         let Some(connection) = &mut self.connection else {
             return;
         };
-        match connection.call(&["CLUSTER", "SLOTS"], CONNECT_TIMEOUT) {
-            Ok(slots) => {
-                for address in addresses_of(&slots) {
+        match connection.call(&["CLUSTER", "NODES"], CONNECT_TIMEOUT) {
+            Ok(nodes) => {
+                for address in addresses_of(&nodes) {
                     if !self.addresses.contains(&address) {
                         self.addresses.push(address);
                     }
@@ -142,27 +142,24 @@ impl Cluster {
     }
 }
 
-/// The addresses in a reply of CLUSTER SLOTS: ranges, each `[first, last, [host, port, …]…]`. What is
-/// not of that form is passed over.
-pub(crate) fn addresses_of(slots: &Value) -> Vec<Address> {
+/// The addresses in a reply of CLUSTER NODES, whose lines are `id host:port@peer-port[,name] flags …`:
+/// those of nodes that are down too, which CLUSTER SLOTS leaves out. What is not of that form is
+/// passed over.
+pub(crate) fn addresses_of(nodes: &Value) -> Vec<Address> {
+    let text = String::from_utf8_lossy(nodes.as_bytes().unwrap_or_default());
     let mut addresses = Vec::new();
-    for range in slots.as_slice().unwrap_or_default() {
-        for node in range.as_slice().unwrap_or_default().iter().skip(2) {
-            let [host, port, ..] = node.as_slice().unwrap_or_default() else {
-                continue;
-            };
-            let host = host
-                .as_bytes()
-                .and_then(|host| std::str::from_utf8(host).ok());
-            let port = port.as_integer().and_then(|port| u16::try_from(port).ok());
-            if let (Some(host), Some(port)) = (host, port)
-                && !host.is_empty()
-            {
-                let address = Address::new(host, port);
-                if !addresses.contains(&address) {
-                    addresses.push(address);
-                }
-            }
+    for line in text.lines() {
+        let Some(field) = line.split(' ').nth(1) else {
+            continue;
+        };
+        let address = field
+            .split('@')
+            .next()
+            .and_then(|address| address.parse().ok());
+        if let Some(address) = address.filter(|address: &Address| address.port != 0)
+            && !addresses.contains(&address)
+        {
+            addresses.push(address);
         }
     }
     addresses
@@ -173,29 +170,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_taken_from_cluster_slots_and_nothing_else() {
-        let node = |host: &str, port| {
-            Value::Array(vec![
-                Value::Bulk(host.into()),
-                Value::Integer(port),
-                Value::Bulk("x".into()),
-            ])
-        };
-        let range = Value::Array(vec![
-            Value::Integer(0),
-            Value::Integer(16383),
-            node("127.0.0.1", 7001),
-            node("127.0.0.1", 7002),
-            node("127.0.0.1", 7001),
-            node("", 7003),
-            node("127.0.0.1", 70000),
-            Value::Null,
-        ]);
+    fn addresses_are_taken_from_cluster_nodes_and_nothing_else() {
+        let text = "a1 127.0.0.1:7001@8001 myself,master - 0 0 1 connected 0-16383\n\
+                    a2 127.0.0.1:7002@8002,name slave,fail a1 0 0 1 disconnected\n\
+                    a3 :0@0 slave,noaddr a1 0 0 1 disconnected\n\
+                    a4 127.0.0.1:7001@8001 slave a1 0 0 1 connected\nnonsense\n";
         let expected = [
             Address::new("127.0.0.1", 7001),
             Address::new("127.0.0.1", 7002),
         ];
-        assert_eq!(addresses_of(&Value::Array(vec![range])), expected);
+        assert_eq!(addresses_of(&Value::Bulk(text.into())), expected);
         assert!(addresses_of(&Value::Error(b"ERR no".to_vec())).is_empty());
     }
 }

@@ -148,10 +148,10 @@ fn ask_with_neighbours(
 ) -> Result<(NodeInfo, Vec<Address>), ClientError> {
     let mut connection = Connection::open(address, login, NODE_TIMEOUT)?;
     let node = info_of(&mut connection, NODE_TIMEOUT)?;
-    let slots = connection
-        .call(&["CLUSTER", "SLOTS"], NODE_TIMEOUT)
+    let nodes = connection
+        .call(&["CLUSTER", "NODES"], NODE_TIMEOUT)
         .unwrap_or(Value::Null);
-    Ok((node, addresses_of(&slots)))
+    Ok((node, addresses_of(&nodes)))
 }
 
 /// Asks the nodes of these addresses, all at once, and then those that they name.

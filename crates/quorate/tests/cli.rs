@@ -258,16 +258,23 @@ fn a_write_is_not_sent_again_and_its_fate_is_said_to_be_unknown() {
     assert_eq!(second.requests_named("get").len(), 1);
 }
 
+/// The reply of CLUSTER NODES with nodes on these ports.
+fn nodes_reply(ports: &[u16]) -> String {
+    let lines: Vec<String> = ports
+        .iter()
+        .map(|port| format!("x 127.0.0.1:{port}@1 master - 0 0 1 connected\n"))
+        .collect();
+    let text = lines.concat();
+    format!("${}\r\n{text}\r\n", text.len())
+}
+
 #[test]
 fn another_node_is_learned_from_the_first() {
     let second = store();
-    let slots = format!(
-        "*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$9\r\n127.0.0.1\r\n:{}\r\n$1\r\nx\r\n",
-        second.port
-    );
+    let nodes = nodes_reply(&[second.port]);
     let is_dead = AtomicBool::new(false);
     let first = FakeServer::start(move |words| match words[0].to_ascii_lowercase().as_str() {
-        "cluster" if !is_dead.load(Ordering::Relaxed) => Reply::text(&slots),
+        "cluster" if !is_dead.load(Ordering::Relaxed) => Reply::text(&nodes),
         _ => {
             is_dead.store(true, Ordering::Relaxed);
             Reply::Close
@@ -291,12 +298,7 @@ fn a_transaction_is_not_carried_to_another_node() {
 fn node(id: u64, role: &'static str, leader: u64, ports: &'static Mutex<Vec<u16>>) -> FakeServer {
     FakeServer::start(move |words| {
         if words[0] == "CLUSTER" {
-            let ports = ports.lock().expect("no panic holds it").clone();
-            let mut slots = format!("*1\r\n*{}\r\n:0\r\n:16383\r\n", 2 + ports.len());
-            for port in ports {
-                slots.push_str(&format!("*3\r\n$9\r\n127.0.0.1\r\n:{port}\r\n$1\r\nx\r\n"));
-            }
-            return Reply::text(&slots);
+            return Reply::text(&nodes_reply(&ports.lock().expect("no panic holds it")));
         }
         let info = format!(
             "# Server\r\nuptime_in_seconds:65\r\nquorate_version:0.1.0\r\n# Raft\r\nraft_node_id:{id}\r\n\

@@ -26,14 +26,15 @@ fn serve(directory: &Path, port: u16, flags: &[&str]) -> Command {
     command
 }
 
+/// Whether a node serves reads: then it has a leader, and its log has begun.
 fn is_serving(port: u16) -> bool {
     let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else {
         return false;
     };
-    let mut reply = [0; 7];
-    stream.write_all(b"PING\r\n").is_ok()
+    let mut reply = [0; 5];
+    stream.write_all(b"GET k\r\n").is_ok()
         && stream.read_exact(&mut reply).is_ok()
-        && reply == *b"+PONG\r\n"
+        && reply == *b"$-1\r\n"
 }
 
 fn start(directory: &Path, port: u16) -> Running {

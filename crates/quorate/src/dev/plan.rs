@@ -221,13 +221,18 @@ impl Plan {
             .collect();
         let list = addresses.join(",");
         let port = self.nodes[0].client.port;
+        let login = if self.login.password.is_some() {
+            " -a PASSWORD"
+        } else {
+            ""
+        };
         let leader_process = nodes
             .iter()
             .find(|node| node.id() == leader)
             .map_or(0, Node::process_id);
         let text = format!(
-            "\n{}\nlogs: {}/node-*/log\n\n  redis-cli -p {port}\n  quorate cli --cluster {list}\n  \
-             quorate status --cluster {list}\n  kill -9 {leader_process}   # the leader\n\n\
+            "\n{}\nlogs: {}/node-*/log\n\n  redis-cli -p {port}{login}\n  quorate cli --cluster {list}{login}\n  \
+             quorate status --cluster {list}{login}\n  kill -9 {leader_process}   # the leader\n\n\
              Ctrl-C stops all nodes.\n",
             aligned(&lines),
             self.directory.display()
