@@ -23,15 +23,13 @@ use crate::execute::run_session_command;
 use crate::kinds::{Kind, kind};
 use crate::plan::{Mark, Plan};
 use crate::replica::Replica;
-use crate::session::{Multi, ReplyMode, Session};
+use crate::session::{BUFFER_RETAINED_MAX, Multi, Session};
 use crate::transaction;
 
 /// Replies that a client has not taken up to which further commands are started for it.
 const UNSENT_OUTPUT_MAX: usize = 1 << 20;
 /// The same before it has authenticated.
 const UNSENT_OUTPUT_UNAUTHENTICATED_MAX: usize = 1 << 10;
-/// Input that waits to be started up to which a client is read.
-pub(crate) const WAITING_INPUT_MAX: usize = 256 << 10;
 /// The most bytes of one request that is still incomplete.
 const REQUEST_BYTES_MAX: usize = 1 << 30;
 
@@ -61,8 +59,17 @@ enum Target {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Taken {
     Yes,
-    /// It has to wait: it stays in the input.
+    /// It has to wait: it stays in the input. The client's own runs wake it when they end; what
+    /// waits for anything else is noted for the ticks.
     No,
+}
+
+/// What came of a client's input.
+struct Started {
+    /// How many bytes of it were taken.
+    bytes: usize,
+    /// Whether the rest may not be started yet, as opposed to not being complete.
+    stalled: bool,
 }
 
 impl Replica {
@@ -77,13 +84,14 @@ impl Replica {
         let start = std::mem::take(&mut session.input_start);
         if start == stored.len() {
             stored.clear();
-            let consumed = self.start_requests(client, &mut parser, fresh);
-            stored.extend_from_slice(&fresh[consumed..]);
-            self.store_input(client, parser, stored, 0);
+            let started = self.start_requests(client, &mut parser, fresh);
+            stored.extend_from_slice(&fresh[started.bytes..]);
+            self.store_input(client, parser, stored, 0, started.stalled);
         } else {
             stored.extend_from_slice(fresh);
-            let consumed = self.start_requests(client, &mut parser, &stored[start..]);
-            self.store_input(client, parser, stored, start + consumed);
+            let started = self.start_requests(client, &mut parser, &stored[start..]);
+            let start = start + started.bytes;
+            self.store_input(client, parser, stored, start, started.stalled);
         }
     }
 
@@ -93,6 +101,7 @@ impl Replica {
         parser: RequestParser,
         mut input: Vec<u8>,
         mut start: usize,
+        stalled: bool,
     ) {
         let Some(session) = self.node.sessions.find_mut(client) else {
             return;
@@ -100,9 +109,10 @@ impl Replica {
         if start == input.len() {
             input.clear();
             start = 0;
-            if input.capacity() > 64 << 10 {
+            if input.capacity() > BUFFER_RETAINED_MAX {
                 input = Vec::new();
             }
+            session.waiting_since_us = None;
         } else if start > input.len() / 2 {
             input.drain(..start);
             start = 0;
@@ -110,12 +120,12 @@ impl Replica {
         session.parser = parser;
         session.input = input;
         session.input_start = start;
-        let pending = session.pending_input().len();
-        if session.input_stopped && pending < WAITING_INPUT_MAX {
+        session.stalled = stalled;
+        if session.input_stopped && !session.has_enough_input() {
             session.input_stopped = false;
             self.resumed.push(client);
         }
-        if pending > REQUEST_BYTES_MAX {
+        if session.pending_input().len() > REQUEST_BYTES_MAX {
             self.refuse_connection(client, "ERR Protocol error: request too large");
         }
     }
@@ -130,58 +140,63 @@ impl Replica {
         self.node.close(client);
     }
 
-    /// Returns how many bytes were taken.
     fn start_requests(
         &mut self,
         client: ClientId,
         parser: &mut RequestParser,
         input: &[u8],
-    ) -> usize {
+    ) -> Started {
         let mut run = Run::default();
         let mut at = 0;
-        while self.may_start(client) {
+        let stalled = loop {
+            if !self.may_start(client) {
+                break true;
+            }
             let limits = match self.node.session(client).authenticated {
                 true => Limits::AUTHENTICATED,
                 false => Limits::UNAUTHENTICATED,
             };
             let length = match parser.parse(&input[at..], &limits) {
                 Ok(Some(length)) => length,
-                Ok(None) => break,
+                Ok(None) => break false,
                 Err(error) => {
-                    if !self.protocol_error(client, &mut run, &error) {
+                    if self.protocol_error(client, &mut run, &error) {
+                        at = input.len();
+                    } else {
                         *parser = RequestParser::new();
-                        break;
                     }
-                    at = input.len();
-                    break;
+                    break true;
                 }
             };
-            let taken = {
-                let source = parser.source(&input[at..]);
-                let request: Request<'_> = parser
-                    .args()
-                    .iter()
-                    .map(|range| &source[range.clone()])
-                    .collect();
-                match request.is_empty() {
-                    true => Taken::Yes,
-                    false => self.start(client, &mut run, &request),
-                }
-            };
-            if taken == Taken::No {
+            if self.start_parsed(client, &mut run, parser, &input[at..]) == Taken::No {
                 *parser = RequestParser::new();
-                self.note_waiting(client);
-                break;
+                break true;
             }
             at += length;
-        }
+        };
         self.end_run(client, &run);
-        at
+        Started { bytes: at, stalled }
+    }
+
+    /// Starts the request that `parser` has found at the start of `input`.
+    fn start_parsed(
+        &mut self,
+        client: ClientId,
+        run: &mut Run,
+        parser: &RequestParser,
+        input: &[u8],
+    ) -> Taken {
+        let source = parser.source(input);
+        let ranges = parser.args().iter();
+        let request: Request<'_> = ranges.map(|range| &source[range.clone()]).collect();
+        match request.is_empty() {
+            true => Taken::Yes,
+            false => self.start(client, run, &request),
+        }
     }
 
     /// Whether any request of this client may be started now.
     fn may_start(&mut self, client: ClientId) -> bool {
-        let draining = self.draining;
         let now_us = self.node.now.mono_us;
         let paused = self
             .node
@@ -190,10 +205,7 @@ impl Replica {
         let Some(session) = self.node.sessions.find_mut(client) else {
             return false;
         };
-        if session.closing || draining {
-            return false;
-        }
-        if session.solo {
+        if session.closing || session.solo {
             return false;
         }
         let unsent_max = match session.authenticated {
@@ -377,7 +389,7 @@ impl Replica {
         run: impl FnOnce(&mut crate::node::Node, &mut Encoder<'_>),
     ) {
         let session = self.node.session(client);
-        let before = session.reply_mode;
+        session.reply_mode.begin();
         let mut output = std::mem::take(&mut session.output);
         let length = output.len();
         let protocol = session.protocol;
@@ -385,13 +397,8 @@ impl Replica {
         let Some(session) = self.node.sessions.find_mut(client) else {
             return;
         };
-        match (before, session.reply_mode) {
-            (ReplyMode::SkipNext, ReplyMode::SkipNext) => {
-                session.reply_mode = ReplyMode::On;
-                output.truncate(length);
-            }
-            (ReplyMode::SkipNext, _) | (_, ReplyMode::Off) => output.truncate(length),
-            _ => {}
+        if !session.reply_mode.end() {
+            output.truncate(length);
         }
         output.append(&mut session.output);
         session.output = output;
@@ -492,7 +499,7 @@ impl Replica {
             let text = errors::too_large(bytes + HEADER_LENGTH, limit);
             return Some(self.reply_error(client, run, text.as_bytes()));
         }
-        if self.node.consensus.disk_full {
+        if self.node.consensus.disk_full || self.gateway.target_disk_full() {
             return Some(self.reply_error(client, run, errors::disk_full().as_bytes()));
         }
         let now_us = self.node.now.mono_us;
@@ -504,6 +511,7 @@ impl Replica {
             let since = self.node.session(client).waiting_since_us;
             let waited_us = since.map_or(0, |since| now_us.saturating_sub(since));
             if paused || waited_us < timeout_us {
+                self.note_waiting(client);
                 return Some(Taken::No);
             }
             let failure = Failure::NeverHanded {
@@ -540,6 +548,9 @@ impl Replica {
         kind: Kind,
         args: &[&[u8]],
     ) -> Taken {
+        let bytes = encoded_length(args.iter().copied());
+        let queued = self.node.session(client).queued_bytes();
+        let limit = self.node.config.entry_bytes_max;
         let refused = match kind {
             Kind::Watch => Some(transaction::WATCH_INSIDE_MULTI.to_owned()),
             Kind::Unsupported => Some(
@@ -549,6 +560,7 @@ impl Replica {
             _ if spec.flags.contains(CommandFlags::NO_MULTI) => {
                 Some("ERR Command not allowed inside a transaction".to_owned())
             }
+            _ if queued + bytes > limit => Some(errors::too_large(queued + bytes, limit)),
             _ => None,
         };
         if let Some(text) = refused {
@@ -604,7 +616,7 @@ impl Replica {
             true => self.start_logged_exec(client, run),
             false => self.start_read_exec(client, run),
         };
-        if taken == Taken::Yes && solo {
+        if taken == Taken::Yes && solo && run.target != Target::Undecided {
             self.node.session(client).solo = true;
         }
         taken
@@ -667,6 +679,11 @@ impl Replica {
 }
 
 impl Session {
+    /// Bytes of the commands queued since MULTI.
+    fn queued_bytes(&self) -> usize {
+        self.multi.as_ref().map_or(0, |multi| multi.commands.len())
+    }
+
     fn enqueue(&mut self, spec: &CommandSpec, kind: Kind, args: &[&[u8]]) {
         let connection_db = self.db;
         let Some(multi) = &mut self.multi else { return };

@@ -16,6 +16,8 @@ pub(crate) enum Failure {
     },
     /// The leader has no room for it on its disk and said so.
     DiskFull,
+    /// The leader takes no entry as large as its batch.
+    TooLarge,
 }
 
 impl Failure {
@@ -30,6 +32,11 @@ impl Failure {
                  may not take effect"
             ),
             Failure::DiskFull => disk_full().to_owned(),
+            Failure::TooLarge => {
+                "ERR the leader's max-entry-size is less than this node's, and too \
+                 little for the command or those beside it, nothing was written"
+                    .to_owned()
+            }
         }
     }
 
@@ -39,6 +46,9 @@ impl Failure {
             Failure::NeverHanded { waited_ms } | Failure::Uncertain { waited_ms } => format!(
                 "NOQUORUM no majority confirmed the read within {waited_ms} ms, nothing was read"
             ),
+            Failure::TooLarge => "ERR the read stood among writes that are more than the leader's \
+                 max-entry-size allows, nothing was read"
+                .to_owned(),
             Failure::DiskFull => {
                 "DISKFULL the read stood among writes that the leader has no room for, nothing \
                  was read"
@@ -50,8 +60,8 @@ impl Failure {
 
 /// The reply to a write that is refused for lack of space.
 pub(crate) fn disk_full() -> &'static str {
-    "DISKFULL the leader's disk is full, nothing was written; free space in its data directory, \
-     writes resume by themselves"
+    "DISKFULL the disk of the leader or of this node is full, nothing was written; free space in \
+     its data directory, writes resume by themselves"
 }
 
 /// The reply to a command that does not fit into an entry of the log.

@@ -12,7 +12,7 @@ use crate::kinds::{Kind, kind};
 use crate::node::Node;
 use crate::plan::{Plan, Step};
 use crate::pubsub::PubSub;
-use crate::session::{ReplyMode, Sessions};
+use crate::session::Sessions;
 
 /// Applies a batch that holds no client of this node: nobody hears the replies.
 ///
@@ -128,6 +128,7 @@ impl<'a> Runner<'a> {
                 }
                 _ => {}
             }
+            self.begin_reply();
             let outcome = self.unit(step);
             if outcome == ReadOutcome::DueByClock
                 && let Some(deferred) = deferred.as_deref_mut()
@@ -136,7 +137,7 @@ impl<'a> Runner<'a> {
                 self.defer(first, byte, deferred);
                 continue;
             }
-            self.silence(length);
+            self.end_reply(length);
         }
         self.leave();
     }
@@ -206,22 +207,28 @@ impl<'a> Runner<'a> {
         }
     }
 
-    /// Drops the reply just made if CLIENT REPLY says so.
-    fn silence(&mut self, length: usize) {
-        let Some(client) = self.client else {
-            self.out.clear();
-            return;
+    /// A command begins that makes one reply.
+    fn begin_reply(&mut self) {
+        let client = self.client;
+        if let Some(session) = client.and_then(|client| self.node.sessions.find_mut(client)) {
+            session.reply_mode.begin();
+        }
+    }
+
+    /// A reply, from `start` on, is complete. Drops it if CLIENT REPLY says so. A client that
+    /// published to itself (RESP3) gets the message before the reply, as in Redis.
+    fn end_reply(&mut self, start: usize) {
+        let client = self.client;
+        let Some(session) = client.and_then(|client| self.node.sessions.find_mut(client)) else {
+            return self.out.clear();
         };
-        let Some(session) = self.node.sessions.find_mut(client) else {
-            return;
-        };
-        match session.reply_mode {
-            ReplyMode::On => {}
-            ReplyMode::Off => self.out.truncate(length),
-            ReplyMode::SkipNext => {
-                session.reply_mode = ReplyMode::On;
-                self.out.truncate(length);
-            }
+        if !session.reply_mode.end() {
+            self.out.truncate(start);
+        }
+        if !session.output.is_empty() {
+            let reply = self.out.split_off(start);
+            self.out.append(&mut session.output);
+            self.out.extend(reply);
         }
     }
 
@@ -269,9 +276,12 @@ impl<'a> Runner<'a> {
         }
         match self.batch.as_mut().map(BatchReader::next_command) {
             Some(Ok(command)) => self.run_write(&command),
-            _ => self
-                .encoder()
-                .error("ERR this batch is malformed, the command had no effect"),
+            _ => {
+                // As on the other replicas, nothing behind it is run.
+                self.batch = None;
+                self.encoder()
+                    .error("ERR this batch is malformed, the command had no effect");
+            }
         }
     }
 
@@ -283,22 +293,6 @@ impl<'a> Runner<'a> {
         };
         write(self.node, command, &mut out);
         self.count(command, length);
-        self.own_messages_first(length);
-    }
-
-    /// A client that publishes to itself (RESP3) gets the message before the reply, as in Redis.
-    fn own_messages_first(&mut self, reply_start: usize) {
-        let Some(session) = self
-            .client
-            .and_then(|client| self.node.sessions.find_mut(client))
-        else {
-            return;
-        };
-        if !session.output.is_empty() {
-            let reply = self.out.split_off(reply_start);
-            self.out.append(&mut session.output);
-            self.out.extend(reply);
-        }
     }
 
     fn count(&mut self, command: &Command<'_>, length: usize) {

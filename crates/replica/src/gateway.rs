@@ -5,6 +5,9 @@
 //! it, and handed over again whenever it may have been lost: to a new leader, after the connection
 //! to the leader was restored, after a refusal, after a gap showed. The state machine applies each
 //! number once (see [`crate::machine`]), so handing over too often costs bytes and nothing else.
+//!
+//! Clients are answered in the order of the batches, whatever becomes of each: a batch that was
+//! refused for certain waits until those before it are answered.
 
 use std::collections::VecDeque;
 
@@ -12,6 +15,7 @@ use bytes::Bytes;
 use raft::{EntryKind, NodeId, Raft, Term};
 
 use crate::batch::{BatchHeader, HEADER_LENGTH};
+use crate::config::Now;
 use crate::errors::Failure;
 use crate::message::{Forward, ForwardRefused, PeerMessage, Refusal};
 use crate::plan::Plan;
@@ -36,12 +40,22 @@ pub(crate) struct Gateway {
     target: Option<(NodeId, Term)>,
     /// When a batch of ours was last applied or handed over again.
     progress_us: u64,
-    /// Hand over again if nothing is applied for so long. Doubles each time nothing was.
+    /// Hand over again if nothing is applied for so long. Doubles each time nothing was, up to
+    /// [`PATIENCE_GROWTH_MAX`] times the least.
     patience_us: u64,
     patience_least_us: u64,
-    /// A batch was refused or skipped: hand over again from the next tick on.
-    rewind: bool,
+    /// From the next tick on, hand over again from this sequence on: it was refused or skipped.
+    rewind: Option<u64>,
+    /// `target` said that it does not lead (any more): nothing is handed to it.
+    target_resigned: bool,
+    /// `target` said that its disk is full, and nothing of ours has been applied since.
+    target_disk_full: bool,
+    /// How many unapplied batches were refused for certain and are not answered.
+    refused_count: usize,
 }
+
+/// See [`Gateway::patience_us`].
+const PATIENCE_GROWTH_MAX: u64 = 8;
 
 /// The batch that commands are being added to.
 #[derive(Debug, Default)]
@@ -64,6 +78,8 @@ struct Unapplied {
     created_us: u64,
     /// How often it was handed over. Only what was handed over once can be refused for certain.
     hands: u32,
+    /// Why it certainly never takes effect, if that is known: its payload has been emptied.
+    refused: Option<Failure>,
 }
 
 #[derive(Debug)]
@@ -120,7 +136,10 @@ impl Gateway {
             progress_us: 0,
             patience_us,
             patience_least_us: patience_us,
-            rewind: false,
+            rewind: None,
+            target_resigned: false,
+            target_disk_full: false,
+            refused_count: 0,
         }
     }
 
@@ -137,6 +156,12 @@ impl Gateway {
     /// How many batches are not applied.
     pub(crate) fn unapplied_count(&self) -> usize {
         self.unapplied.len()
+    }
+
+    /// Whether the leader has no room on its disk, as far as is known here. Then some batch of ours
+    /// is unapplied and is being handed over again, so that this ends when there is room.
+    pub(crate) fn target_disk_full(&self) -> bool {
+        self.target_disk_full
     }
 
     /// Whether some client still waits for a batch.
@@ -165,6 +190,7 @@ impl Gateway {
             deadline_us: now_us + timeout_us,
             created_us: now_us,
             hands: 0,
+            refused: None,
         });
     }
 
@@ -173,6 +199,8 @@ impl Gateway {
         let target = leader.map(|leader| (leader, term));
         if target != self.target {
             self.target = target;
+            self.target_resigned = false;
+            self.target_disk_full = false;
             self.handed = 0;
         }
     }
@@ -189,12 +217,15 @@ impl Gateway {
     pub(crate) fn hand_over(
         &mut self,
         raft: &mut Raft,
-        wall_ms: u64,
+        now: Now,
         messages: &mut Vec<(NodeId, PeerMessage)>,
     ) -> u64 {
-        let Some((leader, term)) = self.target else {
+        let Some((leader, term)) = self.target.filter(|_| !self.target_resigned) else {
             return 0;
         };
+        if self.handed == 0 {
+            self.progress_us = now.mono_us;
+        }
         let mut again = 0;
         while let Some(batch) = self.unapplied.get_mut(self.handed) {
             if batch.sequence == 0 {
@@ -207,7 +238,10 @@ impl Gateway {
             };
             let payload = batch.payload.seal(&header);
             if leader == self.node {
-                if raft.propose(EntryKind::Batch, payload, wall_ms).is_err() {
+                if raft
+                    .propose(EntryKind::Batch, payload, now.wall_ms)
+                    .is_err()
+                {
                     batch.unnumber_if_never_handed();
                     break;
                 }
@@ -243,36 +277,54 @@ impl Gateway {
         self.handed = self.handed.saturating_sub(1);
         self.progress_us = now_us;
         self.patience_us = self.patience_least_us;
+        self.target_disk_full = false;
         OwnBatch::Next(batch.plan)
     }
 
     /// A batch of this gateway was skipped, because one before it is not in the log.
     pub(crate) fn gap(&mut self) {
-        self.rewind = true;
+        self.rewind = Some(0);
     }
 
-    /// The leader did not append a batch. Returns the plan to be failed if it certainly never will.
-    pub(crate) fn refused(&mut self, refusal: &ForwardRefused) -> Option<Plan> {
-        let in_force = self.target.is_some_and(|(_, term)| term == refusal.term);
+    /// The leader did not append a batch.
+    pub(crate) fn refused(&mut self, from: NodeId, refusal: &ForwardRefused) {
+        let in_force = self.target == Some((from, refusal.term));
         if refusal.incarnation != self.incarnation || !in_force {
-            return None;
+            return;
         }
-        self.rewind = true;
-        if refusal.reason != Refusal::DiskFull {
-            return None;
-        }
-        let batch = self
+        let sequence = refusal.sequence;
+        let Some(batch) = self
             .unapplied
             .iter_mut()
-            .find(|batch| batch.sequence == refusal.sequence)?;
-        if batch.hands != 1 {
-            return None;
+            .find(|batch| batch.sequence == sequence && batch.hands > 0)
+        else {
+            return;
+        };
+        let failure = match refusal.reason {
+            Refusal::NotLeader => {
+                // A node leads a term once or never: only another term brings it back.
+                self.target_resigned = true;
+                return;
+            }
+            Refusal::Busy => None,
+            Refusal::DiskFull => {
+                self.target_disk_full = true;
+                Some(Failure::DiskFull)
+            }
+            Refusal::Malformed => Some(Failure::TooLarge),
+        };
+        self.rewind = Some(self.rewind.map_or(sequence, |first| first.min(sequence)));
+        if batch.hands == 1 && batch.refused.is_none() {
+            batch.refused = failure;
+        }
+        if batch.hands > 1 || batch.refused.is_none() {
+            return;
         }
         // Its number is spent: an empty batch takes it, so that those behind it have no gap.
         let header = BatchHeader {
             gateway: self.node,
             incarnation: self.incarnation,
-            sequence: batch.sequence,
+            sequence,
         };
         let mut empty = vec![0; HEADER_LENGTH];
         header.write(&mut empty);
@@ -280,21 +332,41 @@ impl Gateway {
         batch.bytes = empty.len();
         self.unapplied_bytes += batch.bytes;
         batch.payload = Payload::Sealed(Bytes::from(empty));
-        batch.plan.take()
+        self.refused_count += usize::from(batch.plan.is_some());
+    }
+
+    /// Takes out the plan of a batch that was refused for certain, once all before it are answered.
+    pub(crate) fn take_refused(&mut self) -> Option<(Plan, Failure)> {
+        if self.refused_count == 0 {
+            return None;
+        }
+        let unanswered = |batch: &&mut Unapplied| batch.plan.is_some();
+        let batch = self.unapplied.iter_mut().find(unanswered)?;
+        let failure = batch.refused?;
+        self.refused_count -= 1;
+        batch.plan.take().map(|plan| (plan, failure))
     }
 
     /// Looks at deadlines and lost batches. Appends the plans to be failed, and why.
     pub(crate) fn tick(&mut self, now_us: u64, failed: &mut Vec<(Plan, Failure)>) {
         self.expire(now_us, failed);
+        if self.target.is_none_or(|(leader, _)| leader == self.node) {
+            // What stands in this node's own log cannot be lost while it leads.
+            self.rewind = None;
+            return;
+        }
         let is_stuck =
             self.handed > 0 && now_us.saturating_sub(self.progress_us) > self.patience_us;
         if is_stuck {
-            self.patience_us = self.patience_us.saturating_mul(2);
-        }
-        if is_stuck || self.rewind {
-            self.rewind = false;
-            self.handed = 0;
+            let most_us = self.patience_least_us.saturating_mul(PATIENCE_GROWTH_MAX);
+            self.patience_us = self.patience_us.saturating_mul(2).min(most_us);
+            self.rewind = Some(0);
             self.progress_us = now_us;
+        }
+        if let Some(sequence) = self.rewind.take() {
+            let oldest = self.unapplied.front().map_or(0, |batch| batch.sequence);
+            let first = sequence.saturating_sub(oldest) as usize;
+            self.handed = self.handed.min(first);
         }
     }
 
@@ -307,11 +379,13 @@ impl Gateway {
                 break;
             }
             let waited_ms = (now_us - batch.created_us) / 1000;
-            let failure = match batch.hands {
-                0 => Failure::NeverHanded { waited_ms },
-                _ => Failure::Uncertain { waited_ms },
+            let failure = match (batch.refused, batch.hands) {
+                (Some(failure), _) => failure,
+                (None, 0) => Failure::NeverHanded { waited_ms },
+                (None, _) => Failure::Uncertain { waited_ms },
             };
             if let Some(plan) = batch.plan.take() {
+                self.refused_count -= usize::from(batch.refused.is_some());
                 failed.push((plan, failure));
             }
             dropped += usize::from(batch.hands == 0);

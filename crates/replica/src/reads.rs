@@ -11,15 +11,14 @@ use crate::errors::Failure;
 use crate::plan::Plan;
 
 /// Runs of reads on their way.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Reads {
     /// What arrived in this turn.
     gathering: Plan,
     /// What waits, oldest first.
     waiting: VecDeque<Waiting>,
-    next_token: u64,
-    /// A request or its answer may be lost: ask again after so long.
-    patience_us: u64,
+    /// The last token used.
+    last_token: u64,
 }
 
 #[derive(Debug)]
@@ -34,22 +33,14 @@ struct Waiting {
 enum Stage {
     /// No leader has been asked.
     Unasked,
-    /// A leader was asked, by this token.
-    Asked { token: ReadToken, at_us: u64 },
+    /// A leader was asked, by this token. Raft asks again by itself if the question may be lost, and
+    /// says so if it never will be answered.
+    Asked(ReadToken),
     /// The reads may run when this index has been applied.
     Confirmed(LogIndex),
 }
 
 impl Reads {
-    pub(crate) fn new(patience_us: u64) -> Self {
-        Reads {
-            gathering: Plan::default(),
-            waiting: VecDeque::new(),
-            next_token: 0,
-            patience_us,
-        }
-    }
-
     /// The plan that reads of this turn are added to.
     pub(crate) fn gathering(&mut self) -> &mut Plan {
         &mut self.gathering
@@ -84,18 +75,9 @@ impl Reads {
         }
         // What is unasked stands at the end, unless questions failed: then `tick` asks again.
         for waiting in self.waiting.iter_mut().rev() {
-            if waiting.stage != Stage::Unasked {
+            if waiting.stage != Stage::Unasked || !waiting.ask(raft, &mut self.last_token) {
                 break;
             }
-            self.next_token += 1;
-            let token = ReadToken(self.next_token);
-            if raft.read_index(token).is_err() {
-                break;
-            }
-            waiting.stage = Stage::Asked {
-                token,
-                at_us: now_us,
-            };
         }
     }
 
@@ -114,9 +96,10 @@ impl Reads {
     }
 
     fn asked(&mut self, token: ReadToken) -> Option<&mut Waiting> {
-        self.waiting.iter_mut().find(
-            |waiting| matches!(waiting.stage, Stage::Asked { token: asked, .. } if asked == token),
-        )
+        let stage = Stage::Asked(token);
+        self.waiting
+            .iter_mut()
+            .find(|waiting| waiting.stage == stage)
     }
 
     /// Takes out a plan that may run now that `applied` has been applied.
@@ -127,7 +110,7 @@ impl Reads {
         self.waiting.remove(ready).map(|waiting| waiting.plan)
     }
 
-    /// Asks again what may be lost, and appends the plans whose deadline has passed.
+    /// Asks what has not been asked, and appends the plans whose deadline has passed.
     pub(crate) fn tick(&mut self, raft: &mut Raft, now_us: u64, failed: &mut Vec<(Plan, Failure)>) {
         while self
             .waiting
@@ -140,25 +123,22 @@ impl Reads {
             }
         }
         for waiting in &mut self.waiting {
-            let ask = match waiting.stage {
-                Stage::Unasked => true,
-                Stage::Asked { at_us, .. } => now_us.saturating_sub(at_us) > self.patience_us,
-                Stage::Confirmed(_) => false,
-            };
-            if !ask {
-                continue;
-            }
-            self.next_token += 1;
-            let token = ReadToken(self.next_token);
-            match raft.read_index(token) {
-                Ok(()) => {
-                    waiting.stage = Stage::Asked {
-                        token,
-                        at_us: now_us,
-                    }
-                }
-                Err(_) => waiting.stage = Stage::Unasked,
+            if waiting.stage == Stage::Unasked && !waiting.ask(raft, &mut self.last_token) {
+                break;
             }
         }
+    }
+}
+
+impl Waiting {
+    /// Asks for a read index. False: there is nobody to ask.
+    fn ask(&mut self, raft: &mut Raft, last_token: &mut u64) -> bool {
+        *last_token += 1;
+        let token = ReadToken(*last_token);
+        let is_asked = raft.read_index(token).is_ok();
+        if is_asked {
+            self.stage = Stage::Asked(token);
+        }
+        is_asked
     }
 }

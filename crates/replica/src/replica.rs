@@ -13,8 +13,6 @@ use crate::batch::BatchReader;
 use crate::bootstrap::{Bootstrap, FEATURE_LEVEL};
 use crate::commands;
 use crate::config::{ClientId, ClientInfo, Config, Disconnect, HostStats, Now, PeerInfo};
-use crate::dispatch::WAITING_INPUT_MAX;
-use crate::errors::Failure;
 use crate::execute;
 use crate::gateway::{Gateway, OwnBatch};
 use crate::machine::{Admission, Machine};
@@ -52,7 +50,8 @@ pub struct Replica {
     held: VecDeque<(WriteId, Vec<Envelope>)>,
     /// Messages that leave at the next drain.
     messages: Vec<(NodeId, PeerMessage)>,
-    /// Clients whose next request waits for time to pass or for room, not for its own runs.
+    /// Clients whose next request waits for time to pass or for room, not for their own runs: ticks
+    /// look at them again.
     pub(crate) waiting: BTreeSet<ClientId>,
     /// Clients that may be read again.
     pub(crate) resumed: Vec<ClientId>,
@@ -62,8 +61,8 @@ pub struct Replica {
     time_entry: Option<LogIndex>,
     /// When idle clients were last looked for.
     clients_checked_us: u64,
-    /// No request is started any more.
-    pub(crate) draining: bool,
+    /// No input of clients is taken any more.
+    draining: bool,
     /// The replica cannot go on, and why.
     fatal: Option<String>,
 }
@@ -103,7 +102,7 @@ impl Replica {
         let raft = Raft::new(raft_config(&config), recovered)?;
         let patience_us = (config.election_timeout_ms * 4).max(1000) * 1000;
         let gateway = Gateway::new(config.node, config.incarnation, patience_us);
-        let reads = Reads::new(config.election_timeout_ms * 1000);
+        let reads = Reads::default();
         let mut node = Node {
             settings: Settings::new(&config),
             machine: Machine::new(),
@@ -153,6 +152,9 @@ impl Replica {
             execute::fail(&mut self.node, &plan, failure);
         }
         self.node.stats.sample(now, &self.node.host);
+        if self.draining {
+            self.resign();
+        }
         self.propose_time();
         self.refresh_members();
         commands::resume_paused(&mut self.node);
@@ -193,9 +195,8 @@ impl Replica {
             PeerMessage::Raft(message) => self.step(from, message),
             PeerMessage::Forward(forward) => self.forwarded(from, forward),
             PeerMessage::ForwardRefused(refusal) => {
-                if let Some(plan) = self.gateway.refused(&refusal) {
-                    execute::fail(&mut self.node, &plan, Failure::DiskFull);
-                }
+                self.gateway.refused(from, &refusal);
+                self.answer_refused();
             }
         }
     }
@@ -238,7 +239,9 @@ impl Replica {
     /// what has to wait, is copied.
     pub fn client_received(&mut self, now: Now, client: ClientId, bytes: &[u8]) {
         self.set_now(now);
-        self.advance(client, bytes);
+        if !self.draining {
+            self.advance(client, bytes);
+        }
     }
 
     /// A client is gone. What it has in the log takes effect; nobody hears the replies.
@@ -262,16 +265,9 @@ impl Replica {
         let Some(session) = self.node.sessions.find_mut(client) else {
             return;
         };
-        session.output_start += count;
-        if session.output_start >= session.output.len() {
-            session.output_start = 0;
-            session.output.clear();
-            if session.output.capacity() > 64 << 10 {
-                session.output = Vec::new();
-            }
-            if !session.pending_input().is_empty() {
-                self.node.wake(client);
-            }
+        session.output_written(count);
+        if session.pending_output().is_empty() && !session.pending_input().is_empty() {
+            self.node.wake(client);
         }
     }
 
@@ -280,14 +276,10 @@ impl Replica {
         let Some(session) = self.node.sessions.find_mut(client) else {
             return false;
         };
-        if session.closing {
+        if session.closing || self.draining {
             return false;
         }
-        // A request that is incomplete needs more bytes, however many there are.
-        let waits = session.runs_in_flight > 0
-            || session.waiting_since_us.is_some()
-            || !session.pending_output().is_empty();
-        session.input_stopped = waits && session.pending_input().len() >= WAITING_INPUT_MAX;
+        session.input_stopped = session.has_enough_input();
         !session.input_stopped
     }
 
@@ -318,20 +310,19 @@ impl Replica {
         output.fatal = self.fatal.take();
     }
 
-    /// Starts no more requests, and hands leadership over.
+    /// Takes no more input of clients, and hands leadership over. What has been received is still
+    /// answered.
     pub fn begin_shutdown(&mut self, now: Now) {
         self.set_now(now);
         self.draining = true;
-        if self.raft.is_leader() {
-            // Without a peer to take over there is nobody to hand it to, and nothing to wait for.
-            let _ = self.raft.transfer_leadership(None);
-        }
+        self.resign();
     }
 
-    /// Whether all that clients wait for is answered, and leadership handed over if it can be.
+    /// Whether all that clients wait for is answered and another node may lead. The shell has a
+    /// deadline: a leader whose peers lag far behind is not rid of its office until then.
     pub fn shutdown_finished(&self) -> bool {
-        let leads = self.raft.is_leader() && self.raft.status().transferring.is_some();
-        !leads && self.reads.is_empty() && !self.gateway.has_waiting_clients()
+        let must_hand_over = self.raft.is_leader() && self.node.config.members.len() > 1;
+        !must_hand_over && self.reads.is_empty() && !self.gateway.has_waiting_clients()
     }
 
     /// Takes figures about the host, for INFO.
@@ -408,6 +399,16 @@ impl Replica {
             .push((from, PeerMessage::ForwardRefused(refusal)));
     }
 
+    /// Tries to hand leadership over, to whoever is the best choice now. The chosen node may turn
+    /// out not to answer: then raft gives up after an election timeout, and the next tick tries
+    /// again.
+    fn resign(&mut self) {
+        if self.raft.is_leader() && self.raft.status().transferring.is_none() {
+            // Nobody reachable, perhaps not yet.
+            let _ = self.raft.transfer_leadership(None);
+        }
+    }
+
     fn run_runnable(&mut self) {
         for client in std::mem::take(&mut self.node.runnable) {
             if let Some(session) = self.node.sessions.find_mut(client) {
@@ -427,7 +428,7 @@ impl Replica {
         self.gateway.close_batch(now.mono_us, timeout_us);
         let resent = self
             .gateway
-            .hand_over(&mut self.raft, now.wall_ms, &mut self.messages);
+            .hand_over(&mut self.raft, now, &mut self.messages);
         self.node.stats.batches_resent += resent;
         self.reads.ask(&mut self.raft, now.mono_us, timeout_us);
     }
@@ -483,6 +484,9 @@ impl Replica {
     /// Applies one committed entry. Only the entry and the state before it decide what happens;
     /// the plan of an own batch adds replies.
     fn apply(&mut self, entry: &Entry) {
+        if self.fatal.is_some() {
+            return;
+        }
         self.node.machine.begin_entry(entry);
         self.node.stats.entries_applied += 1;
         match entry.kind {
@@ -514,8 +518,16 @@ impl Replica {
                     }
                     OwnBatch::Next(None) | OwnBatch::Unknown => self.apply_silently(batch),
                 }
+                self.answer_refused();
             }
             Admission::Apply => self.apply_silently(batch),
+        }
+    }
+
+    /// Answers batches that were refused, as soon as those before them are answered.
+    fn answer_refused(&mut self) {
+        while let Some((plan, failure)) = self.gateway.take_refused() {
+            execute::fail(&mut self.node, &plan, failure);
         }
     }
 

@@ -8,6 +8,11 @@ use resp::{Protocol, RequestParser};
 
 use crate::config::{ClientId, ClientInfo};
 
+/// Input that waits to be started up to which a client is read.
+const WAITING_INPUT_MAX: usize = 256 << 10;
+/// The largest buffer that a session keeps when there is nothing in it.
+pub(crate) const BUFFER_RETAINED_MAX: usize = 64 << 10;
+
 /// The state of one client's connection on its gateway. None of it is replicated.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -58,18 +63,25 @@ pub(crate) struct Session {
     pub(crate) parser: RequestParser,
     /// Bytes received whose commands have not been started: from `input_start` on.
     pub(crate) input: Vec<u8>,
+    /// See `input`.
     pub(crate) input_start: usize,
     /// Replies not yet written: from `output_start` on.
     pub(crate) output: Vec<u8>,
+    /// See `output`.
     pub(crate) output_start: usize,
     /// Runs started and not yet answered.
     pub(crate) runs_in_flight: u32,
     /// Whether the runs in flight are in the log, so that writes may follow them.
     pub(crate) writes_in_flight: bool,
-    /// The run in flight must be answered before another may start.
+    /// The run in flight must be answered before another may start. Invariant: a run is in flight
+    /// or being cut.
     pub(crate) solo: bool,
-    /// Since when a complete command has waited to be started, for its deadline.
+    /// Since when a command has waited for room, for its deadline. Those behind it in the input
+    /// have waited as long.
     pub(crate) waiting_since_us: Option<u64>,
+    /// Whether the first request in `input` may not be started yet: it is not more bytes that are
+    /// missing. Invariant: whatever it waits for wakes the session.
+    pub(crate) stalled: bool,
     /// Whether it stands in the list of sessions to go on with.
     pub(crate) queued: bool,
     /// Whether it stands in the list of sessions with output.
@@ -87,6 +99,27 @@ pub(crate) enum ReplyMode {
     Off,
     /// The command after CLIENT REPLY SKIP is not; this is the state that command sets.
     SkipNext,
+    /// The command being run is the one to skip.
+    Skipping,
+}
+
+impl ReplyMode {
+    /// The mode in which the next command runs.
+    pub(crate) fn begin(&mut self) {
+        if *self == ReplyMode::SkipNext {
+            *self = ReplyMode::Skipping;
+        }
+    }
+
+    /// The command has run: whether its reply is to be sent. CLIENT REPLY changes the mode while it
+    /// runs, and is answered, or not, by the new one: only ON is.
+    pub(crate) fn end(&mut self) -> bool {
+        let is_on = *self == ReplyMode::On;
+        if *self == ReplyMode::Skipping {
+            *self = ReplyMode::On;
+        }
+        is_on
+    }
 }
 
 /// Commands queued since MULTI.
@@ -147,6 +180,7 @@ impl Session {
             writes_in_flight: false,
             solo: false,
             waiting_since_us: None,
+            stalled: false,
             queued: false,
             flushing: false,
             input_stopped: false,
@@ -168,6 +202,30 @@ impl Session {
     /// Bytes of replies that wait to be written.
     pub(crate) fn pending_output(&self) -> &[u8] {
         &self.output[self.output_start..]
+    }
+
+    /// The first `count` bytes of the pending output were written: forgets them. Bytes that a slow
+    /// reader has taken do not add up in front of those it has not.
+    pub(crate) fn output_written(&mut self, count: usize) {
+        self.output_start = (self.output_start + count).min(self.output.len());
+        if self.output_start == self.output.len() {
+            self.output_start = 0;
+            self.output.clear();
+            if self.output.capacity() > BUFFER_RETAINED_MAX {
+                self.output = Vec::new();
+            }
+        } else if self.output_start > BUFFER_RETAINED_MAX
+            && self.output_start > self.output.len() / 2
+        {
+            self.output.drain(..self.output_start);
+            self.output_start = 0;
+        }
+    }
+
+    /// Whether so much input waits to be started that no more is to be read. A request that is only
+    /// incomplete needs its rest, however large it is.
+    pub(crate) fn has_enough_input(&self) -> bool {
+        self.stalled && self.pending_input().len() >= WAITING_INPUT_MAX
     }
 
     /// Bytes received that have not been started.

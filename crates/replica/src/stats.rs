@@ -126,6 +126,7 @@ impl Stats {
                 self.count_error(b"UNCERTAIN");
             }
             Failure::DiskFull => self.count_error(b"DISKFULL"),
+            Failure::TooLarge => self.count_error(b"ERR"),
         }
     }
 

@@ -354,6 +354,8 @@ fn a_full_disk_on_the_leader_refuses_writes_on_every_node_and_serves_reads() {
     }
     let now = world.now;
     world.replica(leader).disk_space(now, false);
+    // The follower finds out when what was refused is handed over again.
+    world.run_ms(2 * common::TICK_MS);
     assert_eq!(world.show(b, &["SET", "d", "3"]), "OK");
     assert_eq!(world.show(a, &["GET", "d"]), "3");
 }

@@ -1,6 +1,10 @@
 //! A cluster of replicas in one thread: a network, disks and clocks that do what a test says.
 
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file uses its own part of what is public to all of them"
+)]
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
@@ -23,11 +27,39 @@ const GROUP: u64 = 1;
 pub struct World {
     pub nodes: Vec<Node>,
     pub now: Now,
-    /// Messages under way: from, to, what.
-    pub network: VecDeque<(u64, u64, PeerMessage)>,
+    /// Messages under way.
+    pub network: VecDeque<Packet>,
     /// Directed links that lose everything.
     pub cut: BTreeSet<(u64, u64)>,
+    /// How long a message travels.
+    pub latency_ms: u64,
+    /// Decides what becomes of each message when it is sent.
+    pub fate: Judge,
     pub config: fn(&mut Config),
+}
+
+/// Decides the fate of a message: from, to, what.
+pub type Judge = Box<dyn FnMut(u64, u64, &PeerMessage) -> Fate>;
+
+/// A message under way.
+pub struct Packet {
+    pub from: u64,
+    pub to: u64,
+    pub message: PeerMessage,
+    /// When it arrives.
+    pub due_us: u64,
+}
+
+/// What becomes of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Arrives,
+    IsLost,
+    ArrivesTwice,
+    /// It arrives so much later than others.
+    IsLate {
+        ms: u64,
+    },
 }
 
 /// One node: its process, if it runs, and its disk.
@@ -48,6 +80,8 @@ pub struct Node {
     output: Output,
     replies: BTreeMap<ClientId, ReplyBuffer>,
     pub closed: BTreeSet<ClientId>,
+    /// Clients that the replica said may be read again.
+    pub resumed: BTreeSet<ClientId>,
 }
 
 /// A client of one node.
@@ -71,6 +105,8 @@ impl World {
             },
             network: VecDeque::new(),
             cut: BTreeSet::new(),
+            latency_ms: 0,
+            fate: Box::new(|_, _, _| Fate::Arrives),
             config,
         };
         for id in 1..=count {
@@ -166,7 +202,7 @@ impl World {
         node.vfs.crash(Crash::LoseUnsynced);
         node.replies.clear();
         self.network
-            .retain(|(from, to, _)| *from != id && *to != id);
+            .retain(|packet| packet.from != id && packet.to != id);
         let now = self.now;
         for node in &mut self.nodes {
             if let Some(replica) = &mut node.replica {
@@ -205,23 +241,54 @@ impl World {
             for index in 0..self.nodes.len() {
                 quiet &= !self.turn(index);
             }
-            if quiet && self.network.is_empty() {
+            if quiet
+                && self
+                    .network
+                    .iter()
+                    .all(|packet| packet.due_us > self.now.mono_us)
+            {
                 return;
             }
-            for (from, to, message) in std::mem::take(&mut self.network) {
-                if self.cut.contains(&(from, to)) {
-                    continue;
-                }
-                let now = self.local_now(to);
-                if let Some(replica) = &mut self.node(to).replica {
-                    replica.peer_message(now, NodeId(from), message);
-                }
-            }
+            self.deliver();
         }
         panic!("the cluster does not settle");
     }
 
-    fn local_now(&mut self, id: u64) -> Now {
+    /// Delivers the messages that are due.
+    pub fn deliver(&mut self) {
+        for packet in std::mem::take(&mut self.network) {
+            if packet.due_us > self.now.mono_us {
+                self.network.push_back(packet);
+            } else if !self.cut.contains(&(packet.from, packet.to)) {
+                let now = self.local_now(packet.to);
+                if let Some(replica) = &mut self.node(packet.to).replica {
+                    replica.peer_message(now, NodeId(packet.from), packet.message);
+                }
+            }
+        }
+    }
+
+    /// Puts a message on its way.
+    fn post(&mut self, from: u64, to: u64, message: PeerMessage) {
+        let (copies, late_ms) = match (self.fate)(from, to, &message) {
+            Fate::Arrives => (1, 0),
+            Fate::IsLost => (0, 0),
+            Fate::ArrivesTwice => (2, 0),
+            Fate::IsLate { ms } => (1, ms),
+        };
+        let due_us = self.now.mono_us + (self.latency_ms + late_ms) * 1000;
+        for _ in 0..copies {
+            let message = message.clone();
+            self.network.push_back(Packet {
+                from,
+                to,
+                message,
+                due_us,
+            });
+        }
+    }
+
+    pub fn local_now(&mut self, id: u64) -> Now {
         let mut now = self.now;
         now.wall_ms = now
             .wall_ms
@@ -233,6 +300,7 @@ impl World {
     fn turn(&mut self, index: usize) -> bool {
         let now = self.local_now(index as u64 + 1);
         let node = &mut self.nodes[index];
+        let id = node.id;
         let Some(replica) = &mut node.replica else {
             return false;
         };
@@ -240,9 +308,7 @@ impl World {
         replica.drain(now, &mut output);
         assert_eq!(output.fatal, None, "node {} cannot go on", node.id);
         let mut busy = !output.messages.is_empty() || !output.writes.is_empty();
-        for (to, message) in output.messages.drain(..) {
-            self.network.push_back((node.id, to.0, message));
-        }
+        let messages = std::mem::take(&mut output.messages);
         for client in output.flush.drain(..) {
             let bytes = replica.client_output(client).to_vec();
             replica.client_written(client, bytes.len());
@@ -265,6 +331,7 @@ impl World {
             replica.entries_read(now, request.request, entries.collect());
             busy = true;
         }
+        node.resumed.extend(output.resumed.drain(..));
         node.pending.extend(output.writes.drain(..));
         if !node.disk_stalled {
             while let Some(write) = node.pending.pop_front() {
@@ -278,6 +345,9 @@ impl World {
             log.prepare_next().expect("a disk that works");
         }
         node.output = output;
+        for (to, message) in messages {
+            self.post(id, to.0, message);
+        }
         busy
     }
 
@@ -358,6 +428,26 @@ impl World {
             .client_received(now, client.id, &bytes);
     }
 
+    /// Bytes as they come from a socket.
+    pub fn receive(&mut self, client: Client, bytes: &[u8]) {
+        let now = self.local_now(client.node);
+        self.replica(client.node)
+            .client_received(now, client.id, bytes);
+    }
+
+    /// Lets the shell ask, as it does before each read, whether to read from the client.
+    pub fn wants_input(&mut self, client: Client) -> bool {
+        self.node(client.node).resumed.remove(&client.id);
+        self.replica(client.node).client_wants_input(client.id)
+    }
+
+    /// All replies of a client that are there.
+    pub fn replies(&mut self, client: Client) -> Vec<String> {
+        std::iter::from_fn(|| self.reply(client))
+            .map(|reply| show(&reply))
+            .collect()
+    }
+
     /// The next reply of a client, if it is there.
     pub fn reply(&mut self, client: Client) -> Option<Value> {
         let buffer = self.node(client.node).replies.get_mut(&client.id)?;
@@ -419,6 +509,7 @@ impl Node {
             output: Output::default(),
             replies: BTreeMap::new(),
             closed: BTreeSet::new(),
+            resumed: BTreeSet::new(),
         }
     }
 }
@@ -429,12 +520,7 @@ impl World {
         for index in 0..self.nodes.len() {
             self.turn(index);
         }
-        for (from, to, message) in std::mem::take(&mut self.network) {
-            let now = self.local_now(to);
-            if let Some(replica) = &mut self.node(to).replica {
-                replica.peer_message(now, NodeId(from), message);
-            }
-        }
+        self.deliver();
     }
 
     /// Waits for replies to what was sent before.

@@ -1,0 +1,220 @@
+//! What one connection sees: nothing it sent is forgotten, and nothing is answered out of turn.
+
+mod common;
+
+use common::{Client, World, show};
+
+/// A request as bytes.
+fn encoded(request: &[&str]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    resp::encode_request(&mut bytes, request);
+    bytes
+}
+
+/// Sends bytes as a socket would: in pieces, and only while the replica wants them.
+fn stream(world: &mut World, client: Client, bytes: &[u8], piece: usize) {
+    let mut wanted = true;
+    for piece in bytes.chunks(piece) {
+        if !wanted {
+            world.run_until("the client may be read again", |world| {
+                world.node(client.node).resumed.contains(&client.id)
+            });
+        }
+        world.receive(client, piece);
+        wanted = world.wants_input(client);
+    }
+}
+
+#[test]
+fn a_large_request_behind_one_in_flight_is_read_to_its_end() {
+    let mut world = World::ready(3);
+    let follower = world.follower();
+    let value = "v".repeat(1 << 20);
+    for first in [
+        &["GET", "a"][..],
+        &["INCR", "a"],
+        &["SELECT", "1"],
+        &["MULTI"],
+    ] {
+        let client = world.client(follower);
+        let mut bytes = encoded(first);
+        bytes.extend(encoded(&["GET", "b"]));
+        bytes.extend(encoded(&["SELECT", "0"]));
+        bytes.extend(encoded(&["ECHO", &value]));
+        stream(&mut world, client, &bytes, 100 << 10);
+        assert_eq!(world.pipeline_rest(client, 4).len(), 4, "behind {first:?}");
+    }
+}
+
+#[test]
+fn a_refused_transaction_that_changes_the_session_does_not_block_it() {
+    let mut world = World::ready(3);
+    let leader = world.leader();
+    let client = world.client(leader);
+    let now = world.now;
+    world.replica(leader).disk_space(now, true);
+    let requests: [&[&str]; 4] = [&["MULTI"], &["SELECT", "1"], &["SET", "a", "1"], &["EXEC"]];
+    let replies = world.pipeline(client, &requests);
+    assert!(show(&replies[3]).starts_with("-DISKFULL"), "{replies:?}");
+    assert_eq!(world.show(client, &["PING"]), "PONG");
+}
+
+#[test]
+fn a_refused_batch_is_answered_behind_those_before_it() {
+    let mut world = World::ready(3);
+    let (leader, follower) = (world.leader(), world.follower());
+    let client = world.client(follower);
+    for node in &mut world.nodes {
+        node.disk_stalled = true;
+    }
+    world.send(client, &[&["INCR", "a"]]);
+    world.settle();
+    let now = world.now;
+    world.replica(leader).disk_space(now, true);
+    world.send(client, &[&["INCR", "b"]]);
+    world.settle();
+    assert!(
+        world.replies(client).is_empty(),
+        "the first is not known yet"
+    );
+    for node in &mut world.nodes {
+        node.disk_stalled = false;
+    }
+    world.settle();
+    let replies = world.replies(client);
+    assert_eq!(replies.len(), 2, "{replies:?}");
+    assert_eq!(replies[0], "1");
+    assert!(replies[1].starts_with("-DISKFULL"), "{replies:?}");
+    let now = world.now;
+    world.replica(leader).disk_space(now, false);
+    assert_eq!(world.show(client, &["INCR", "b"]), "1");
+    assert_eq!(world.show(client, &["INCR", "a"]), "2");
+}
+
+#[test]
+fn while_the_leaders_disk_is_full_nothing_piles_up_at_a_gateway() {
+    let mut world = World::ready(3);
+    let (leader, follower) = (world.leader(), world.follower());
+    let client = world.client(follower);
+    let now = world.now;
+    world.replica(leader).disk_space(now, true);
+    for _ in 0..100 {
+        let reply = world.show(client, &["INCR", "n"]);
+        assert!(reply.starts_with("-DISKFULL"), "{reply}");
+        world.run_ms(common::TICK_MS);
+    }
+    let metrics = world.replica(follower).metrics();
+    assert!(metrics.batches_unapplied <= 1, "{metrics:?}");
+    let now = world.now;
+    world.replica(leader).disk_space(now, false);
+    world.run_ms(100);
+    assert_eq!(world.show(client, &["INCR", "n"]), "1");
+}
+
+#[test]
+fn reads_are_confirmed_over_links_slower_than_an_election_timeout() {
+    let mut world = World::ready(3);
+    let follower = world.follower();
+    let client = world.client(follower);
+    assert_eq!(world.show(client, &["SET", "far", "1"]), "OK");
+    world.latency_ms = 60;
+    assert_eq!(world.show(client, &["GET", "far"]), "1");
+}
+
+#[test]
+fn a_node_that_stops_hands_over_to_another_if_the_first_it_chose_does_not_answer() {
+    let mut world = World::ready(3);
+    let leader = world.leader();
+    let chosen = world.follower();
+    world.cut.insert((leader, chosen));
+    let now = world.now;
+    world.replica(leader).begin_shutdown(now);
+    world.run_until("the shutdown is finished", |world| {
+        world.replica(leader).shutdown_finished()
+    });
+    assert_ne!(world.replica(leader).metrics().leader, leader);
+}
+
+#[test]
+fn what_was_received_before_a_stop_is_answered_and_what_comes_after_is_not_read() {
+    let mut world = World::ready(3);
+    let node = world.follower();
+    let client = world.client(node);
+    world.send(
+        client,
+        &[
+            &["INCR", "n"],
+            &["SELECT", "1"],
+            &["INCR", "n"],
+            &["GET", "n"],
+        ],
+    );
+    let now = world.now;
+    world.replica(node).begin_shutdown(now);
+    assert!(!world.wants_input(client));
+    world.send(client, &[&["INCR", "n"]]);
+    world.run_until("the shutdown is finished", |world| {
+        world.replica(node).shutdown_finished()
+    });
+    assert_eq!(world.replies(client), ["1", "OK", "1", "1"]);
+}
+
+#[test]
+fn a_gateway_that_allows_more_than_its_leader_is_not_stuck_behind_a_large_command() {
+    let mut world = World::with(3, |config| {
+        if config.node.0 == 3 {
+            config.entry_bytes_max = 100_000;
+        } else {
+            config.entry_bytes_max = 1_000;
+        }
+    });
+    if world.leader() == 3 {
+        world.crash(3);
+        world.leader();
+        world.start(3);
+    }
+    world.run_ms(500);
+    assert_ne!(world.leader(), 3);
+    let client = world.client(3);
+    let large = "x".repeat(50_000);
+    let reply = world.show(client, &["SET", "large", &large]);
+    assert!(reply.starts_with("-ERR"), "{reply}");
+    assert!(reply.contains("nothing was written"), "{reply}");
+    assert_eq!(world.show(client, &["INCR", "n"]), "1");
+    assert_eq!(world.show(client, &["EXISTS", "large"]), "0");
+}
+
+#[test]
+fn a_transaction_that_is_queued_may_not_take_more_memory_than_an_entry() {
+    let mut world = World::with(1, |config| config.entry_bytes_max = 10_000);
+    world.leader();
+    let client = world.client(1);
+    assert_eq!(world.show(client, &["MULTI"]), "OK");
+    let key = "k".repeat(4_000);
+    for expected in ["QUEUED", "QUEUED"] {
+        assert_eq!(world.show(client, &["GET", &key]), expected);
+    }
+    let reply = world.show(client, &["GET", &key]);
+    assert!(reply.contains("max-entry-size (10000)"), "{reply}");
+    assert!(world.show(client, &["EXEC"]).starts_with("-EXECABORT"));
+    assert_eq!(world.show(client, &["PING"]), "PONG");
+}
+
+#[test]
+fn skipped_replies_are_those_that_redis_skips() {
+    let mut world = World::ready(1);
+    let client = world.client(1);
+    let skip: &[&str] = &["CLIENT", "REPLY", "SKIP"];
+    world.send(client, &[skip, skip, &["ECHO", "skipped"], &["ECHO", "a"]]);
+    world.send(client, &[skip, &["GET", "skipped"], &["GET", "b"]]);
+    world.send(client, &[skip, &["INCR", "c"], &["INCR", "c"]]);
+    world.send(client, &[skip, &["CLIENT", "REPLY", "ON"]]);
+    world.settle();
+    world.send(
+        client,
+        &[&["CLIENT", "REPLY", "OFF"], &["INCR", "c"], &["PING"]],
+    );
+    world.send(client, &[&["CLIENT", "REPLY", "ON"], &["GET", "c"]]);
+    world.settle();
+    assert_eq!(world.replies(client), ["a", "nil", "2", "OK", "OK", "3"]);
+}
