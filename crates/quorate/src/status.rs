@@ -280,7 +280,8 @@ impl Health {
                     self.voters_up, self.voters
                 )
             }
-            (_, _) if self.voters == 0 => "no node answers".to_owned(),
+            (_, _) if self.voters == 0 => "no node answers; name one with --cluster HOST:PORT (`quorate dev` listens on 127.0.0.1:7001)"
+                .to_owned(),
             (_, _) if self.voters_up <= self.voters / 2 => format!(
                 "no quorum: {} of {} voters answer, {} are needed",
                 self.voters_up,

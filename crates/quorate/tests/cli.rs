@@ -370,3 +370,21 @@ fn status_of_a_minority_is_exit_code_1() {
         "{run:?}"
     );
 }
+
+#[test]
+fn status_of_nobody_says_how_to_name_a_node() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = closed.local_addr().expect("bound").port();
+    drop(closed);
+    let run = output(quorate().args(["status", "--cluster", &format!("127.0.0.1:{port}")]));
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(
+        run.stdout.contains("unreachable (connection refused)"),
+        "{run:?}"
+    );
+    assert!(
+        run.stdout
+            .contains("no node answers; name one with --cluster"),
+        "{run:?}"
+    );
+}
