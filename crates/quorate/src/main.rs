@@ -26,6 +26,7 @@ mod wal_tools;
 
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 /// A key-value store that any Redis client can use and that never loses an acknowledged write.
@@ -57,7 +58,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let outcome = match Arguments::parse().command {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return refuse(&error),
+    };
+    let outcome = match arguments.command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Dev(arguments) => dev::run(&arguments),
         Command::Cli(arguments) => cli::run(&arguments),
@@ -68,4 +73,23 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(failure) => failure.report(),
     }
+}
+
+/// Help and version as clap prints them; a wrong command line in one line, as every refusal.
+fn refuse(error: &clap::Error) -> ExitCode {
+    let is_asked_for = matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp
+            | ErrorKind::DisplayVersion
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    );
+    if is_asked_for {
+        error.exit();
+    }
+    let text = error.to_string();
+    let reason = text.lines().take_while(|line| !line.trim().is_empty());
+    let reason = reason.map(str::trim).collect::<Vec<_>>().join(" ");
+    let reason = reason.strip_prefix("error: ").unwrap_or(&reason);
+    eprintln!("quorate: {reason}; see 'quorate help' or --help behind the subcommand");
+    ExitCode::from(2)
 }
