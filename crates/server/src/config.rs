@@ -102,10 +102,10 @@ settings! {
 
     /// Shortest time without word from a leader before a node stands for election; the time of each
     /// election is drawn between once and twice this.
-    "election-timeout" election_timeout: Duration, "DURATION", "150ms";
+    "election-timeout" election_timeout: Duration, "DURATION", "500ms";
 
     /// Time between a leader's signs of life.
-    "heartbeat-interval" heartbeat_interval: Duration, "DURATION", "30ms";
+    "heartbeat-interval" heartbeat_interval: Duration, "DURATION", "50ms";
 
     /// Resolution of the timers of elections and heartbeats.
     "tick" tick: Duration, "DURATION", "10ms";
