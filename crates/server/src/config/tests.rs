@@ -320,7 +320,7 @@ fn each_contradiction_is_one_line_that_says_what_to_do() {
         (
             &[("election-timeout", "50ms")],
             "election-timeout = 50ms (--election-timeout) is too small beside heartbeat-interval = \
-             30ms (default): make it at least 90ms",
+             50ms (default): make it at least 150ms",
         ),
         (
             &[("heartbeat-interval", "5ms")],
