@@ -7,7 +7,7 @@
 #[allow(dead_code, reason = "each test program uses a part of it")]
 mod common;
 
-use raft::{NodeId, Raft};
+use raft::{Envelope, NodeId, Raft};
 
 use common::{Cluster, Disk};
 
@@ -34,6 +34,8 @@ struct Run {
     nodes: u64,
     loss_one_in: u64,
     double_one_in: u64,
+    /// Messages that were delivered or lost, and may turn up again much later.
+    ghosts: Vec<Envelope>,
     /// A node whose clock stands still.
     frozen: Option<NodeId>,
     next_token: u64,
@@ -69,6 +71,7 @@ impl Run {
             nodes,
             loss_one_in,
             double_one_in,
+            ghosts: Vec::new(),
             frozen: None,
             next_token: 0,
             next_payload: 0,
@@ -102,8 +105,17 @@ impl Run {
         if self.chance.one_in(self.double_one_in) {
             self.cluster.network.push_back(envelope.clone());
         }
+        if self.chance.one_in(20) {
+            self.ghosts.push(envelope.clone());
+        }
         if !self.chance.one_in(self.loss_one_in) {
             self.cluster.deliver(envelope);
+        }
+        if self.chance.one_in(40) && !self.ghosts.is_empty() {
+            let position = self.chance.below(self.ghosts.len() as u64);
+            let position = usize::try_from(position).unwrap_or(0);
+            let ghost = self.ghosts.swap_remove(position);
+            self.cluster.deliver(ghost);
         }
     }
 
@@ -136,7 +148,7 @@ impl Run {
 
     /// What goes wrong.
     fn trouble(&mut self) {
-        match self.chance.below(9) {
+        match self.chance.below(11) {
             0 => {
                 if let Some(id) = self.any_live_node() {
                     self.crash(id);
@@ -175,6 +187,14 @@ impl Run {
                     node.reads_back = node.disk;
                 }
             }
+            8 => self.flap(),
+            9 => {
+                // A process that was stopped, or a clock that jumps: many ticks at once.
+                let id = self.any_node();
+                for _ in 0..self.chance.below(30) {
+                    self.cluster.tick(id);
+                }
+            }
             _ => {
                 if let Some(leader) = self.cluster.leader() {
                     self.cluster.transfer(leader, None);
@@ -183,8 +203,28 @@ impl Run {
         }
     }
 
+    /// Connections to a node that lives are reset, and made again or not.
+    fn flap(&mut self) {
+        let id = self.cluster.leader().unwrap_or_else(|| self.any_node());
+        for peer in (1..=self.nodes).map(NodeId) {
+            for (at, other) in [(peer, id), (id, peer)] {
+                if at != other && self.cluster.node(at).is_up() {
+                    if self.chance.one_in(2) {
+                        self.cluster.input(at, "", |raft| raft.peer_reset(other));
+                    }
+                    if self.chance.one_in(2) {
+                        self.cluster
+                            .input(at, "", |raft| raft.peer_connected(other));
+                    }
+                }
+            }
+        }
+    }
+
     fn crash(&mut self, id: NodeId) {
-        self.cluster.crash(id);
+        let pieces = self.chance.below(8);
+        self.cluster
+            .crash_torn(id, usize::try_from(pieces).unwrap_or(0));
         for peer in (1..=self.nodes).map(NodeId) {
             if self.cluster.node(peer).is_up() && !self.chance.one_in(3) {
                 self.cluster.input(peer, "", |raft| raft.peer_reset(id));

@@ -226,6 +226,40 @@ impl Cluster {
         self.drain(id);
     }
 
+    /// Kills the process in the middle of its writes: of all the pieces under way (a hard state, a
+    /// truncation, an entry), the first few are on the disk afterwards, without anybody's having
+    /// been told, and the rest is lost.
+    pub(crate) fn crash_torn(&mut self, id: NodeId, pieces: usize) {
+        let node = self.node_mut(id);
+        let mut left = pieces;
+        let mut take = |wanted: usize| {
+            let taken = wanted.min(left);
+            left -= taken;
+            taken
+        };
+        for write in std::mem::take(&mut node.writes) {
+            if let Some(hard_state) = write.hard_state
+                && take(1) == 1
+            {
+                node.durable.hard_state = hard_state;
+            }
+            let truncation = write.truncate_from.map_or(Ok(None), |cut| match take(1) {
+                1 => Ok(Some(cut)),
+                _ => Err(()),
+            });
+            let Ok(truncate_from) = truncation else {
+                break;
+            };
+            let written = take(write.entries.len());
+            let entries = write.entries.get(..written).unwrap_or_default();
+            write_log(&mut node.durable.entries, truncate_from, entries);
+            if written < write.entries.len() {
+                break;
+            }
+        }
+        self.crash(id);
+    }
+
     /// Kills the process. What was not written is lost, and so are messages that waited for it.
     pub(crate) fn crash(&mut self, id: NodeId) {
         let node = self.node_mut(id);
