@@ -38,7 +38,7 @@ pub(crate) struct Log {
     runs: Vec<TermRun>,
     /// The last entry, or `base`.
     last: EntryId,
-    /// The time of the last entry.
+    /// The time of the last entry; or, while that is not cached, one not below it.
     last_time_ms: u64,
     /// The newest entries. Invariant: contiguous, and ends at `last` unless it is empty.
     cache: VecDeque<Entry>,
@@ -155,6 +155,9 @@ impl Log {
             if let Some(entry) = self.cache.pop_back() {
                 self.cache_bytes -= entry.size_bytes();
             }
+        }
+        if let Some(entry) = self.cache.back() {
+            self.last_time_ms = entry.time_ms;
         }
         let kept = index.previous();
         let term = self
@@ -504,6 +507,17 @@ mod tests {
         log.check_thoroughly();
         assert_eq!(log.take_unwritten(), (Some(LogIndex(2)), vec![entry(3, 2)]));
         assert_eq!(log.take_unwritten(), (None, vec![]));
+    }
+
+    #[test]
+    fn time_goes_back_with_the_entries_that_are_dropped() {
+        let mut log = log(&[1]);
+        log.append(Entry {
+            time_ms: 3_600_000,
+            ..entry(1, 2)
+        });
+        log.truncate_from(LogIndex(2));
+        assert_eq!(log.last_time_ms(), 1, "that of the last entry there is");
     }
 
     #[test]
