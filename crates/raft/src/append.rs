@@ -60,6 +60,9 @@ impl Raft {
         self.commit_up_to(commit.min(match_index));
         if match_index > self.log.durable() {
             self.echo_round_early(from, round);
+            if self.owes_acceptance(match_index) {
+                return;
+            }
         }
         let outcome = AppendOutcome::Accepted { match_index };
         self.outbox.send_acceptance(
@@ -114,6 +117,18 @@ impl Raft {
                 },
             );
         }
+    }
+
+    /// Whether an acceptance up to `match_index` or further waits for the disk already. One is
+    /// enough: a leader that asks again and again while the disk hangs must not make answers pile up.
+    /// Otherwise, from now on one does.
+    fn owes_acceptance(&mut self, match_index: LogIndex) -> bool {
+        let State::Follower(follower) = &mut self.state else {
+            return false;
+        };
+        let is_owed = match_index <= follower.acceptance_said;
+        follower.acceptance_said = follower.acceptance_said.max(match_index);
+        is_owed
     }
 
     pub(crate) fn on_heartbeat(&mut self, from: NodeId, heartbeat: Heartbeat) {

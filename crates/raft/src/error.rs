@@ -110,10 +110,11 @@ pub enum ProposeError {
         /// Who is, as far as is known.
         leader: Option<NodeId>,
     },
-    /// Too much is waiting to be committed already. Try again when some of it is.
+    /// Too much is waiting to be committed already, or to be written by this node's own disk. Try
+    /// again when some of it is.
     #[error("{uncommitted_bytes} bytes are waiting to be committed already")]
     UncommittedFull {
-        /// Bytes proposed and not committed.
+        /// Bytes proposed and not committed, or not durable here.
         uncommitted_bytes: usize,
     },
     /// Leadership is being handed over.

@@ -54,7 +54,8 @@ pub struct Raft {
     pub(crate) reads_ready: Vec<(ReadToken, LogIndex)>,
     pub(crate) reads_failed: Vec<ReadToken>,
     /// The name of the next request for a read index. Starts at random, so that an answer to an
-    /// earlier process of this node is not taken for one to this.
+    /// earlier process of this node is not taken for one to this; in the lower half of the numbers,
+    /// so that it always rises.
     pub(crate) next_read_request: u64,
     /// The soft state last handed out.
     pub(crate) soft_state_told: SoftState,
@@ -85,6 +86,8 @@ pub(crate) struct Follower {
     pub(crate) ignored_pre_vote: Option<Envelope>,
     /// The latest round of the leader that was echoed.
     pub(crate) round_echoed: Round,
+    /// The furthest acceptance that was said; if it is not durable, it waits for the disk.
+    pub(crate) acceptance_said: LogIndex,
     pub(crate) reads: ForwardedReads,
 }
 
@@ -126,7 +129,7 @@ impl Raft {
             };
         }
         let mut random = Random::new(config.seed, config.id);
-        let next_read_request = random.next();
+        let next_read_request = random.next() / 2;
         let soft_state = SoftState {
             role: Role::Follower,
             leader: None,
@@ -293,7 +296,8 @@ impl Raft {
             return Err(StepError::NotAPeer { from: *from });
         }
         let highest = message.highest_claim();
-        if highest.term > Term::CLAIM_MAX || highest.index > LogIndex::CLAIM_MAX {
+        let term_max = Term(self.term.0.saturating_add(Term::LEAP_MAX));
+        if highest.term > term_max || highest.index > LogIndex::CLAIM_MAX {
             return Err(StepError::Absurd {
                 term: highest.term,
                 index: highest.index,

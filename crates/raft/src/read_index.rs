@@ -121,14 +121,14 @@ pub(crate) struct ForwardedReads {
     asked: BTreeMap<u64, Vec<ReadToken>>,
     /// Ticks since a request was sent or answered.
     ticks: u32,
-    /// The last request seems to be lost.
+    /// The last request, or the answer to it, seems to be lost.
     ask_again: bool,
 }
 
 impl ForwardedReads {
     /// Time goes on by one tick.
     pub(crate) fn tick(&mut self, patience_ticks: u32) {
-        self.ticks += 1;
+        self.ticks = self.ticks.saturating_add(1);
         self.ask_again = !self.asked.is_empty() && self.ticks > patience_ticks;
     }
 
@@ -139,7 +139,8 @@ impl ForwardedReads {
             return Vec::new();
         }
         self.ticks = 0;
-        let later = self.asked.split_off(&request.wrapping_add(1));
+        self.ask_again = false;
+        let later = self.asked.split_off(&(request + 1));
         std::mem::replace(&mut self.asked, later)
             .into_values()
             .flatten()
@@ -273,11 +274,17 @@ impl Raft {
         if reads.gathering.is_empty() && !reads.ask_again {
             return;
         }
-        let request = self.next_read_request;
-        self.next_read_request = request.wrapping_add(1);
-        reads
-            .asked
-            .insert(request, std::mem::take(&mut reads.gathering));
+        let gathered = std::mem::take(&mut reads.gathering);
+        let request = match reads.asked.last_key_value() {
+            // Whichever copy of a request the leader sees, it sees it after it was first sent.
+            Some((&latest, _)) if gathered.is_empty() => latest,
+            _ => {
+                let request = self.next_read_request;
+                self.next_read_request += 1;
+                reads.asked.insert(request, gathered);
+                request
+            }
+        };
         reads.ticks = 0;
         reads.ask_again = false;
         self.outbox.send(

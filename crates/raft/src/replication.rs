@@ -22,7 +22,9 @@ use crate::raft::{Leader, Raft, State};
 use crate::read_back::{Purpose, ReadBack};
 use crate::types::{Entry, EntryId, EntryKind, LogIndex, NodeId, ReadRequestId, Round, Term};
 
-/// The sizes of this leader's proposals that are not committed.
+/// The sizes of this leader's proposals that are not committed, or not on its own disk. (The
+/// followers may commit what a slow disk of the leader has yet to write. Such entries are bounded
+/// too: they are held in memory.)
 #[derive(Debug, Default)]
 pub(crate) struct Uncommitted {
     proposals: VecDeque<(LogIndex, usize)>,
@@ -35,9 +37,10 @@ impl Uncommitted {
         self.bytes += bytes;
     }
 
-    fn committed(&mut self, commit: LogIndex) {
+    /// Everything up to `settled` is committed, and durable here.
+    fn settle(&mut self, settled: LogIndex) {
         while let Some(&(index, bytes)) = self.proposals.front()
-            && index <= commit
+            && index <= settled
         {
             self.proposals.pop_front();
             self.bytes -= bytes;
@@ -215,13 +218,18 @@ impl Raft {
                 .map_or(LogIndex(0), |progress| progress.match_index);
             if voter == id { durable } else { matched }
         });
-        if held <= self.log.commit() || self.log.term(held) != Some(self.term) {
-            return;
+        let commit = self.log.commit();
+        let is_news = held > commit && self.log.term(held) == Some(self.term);
+        if is_news {
+            self.log.commit_to(held);
+            if commit < leader.term_start {
+                leader.reads.first_commit(held);
+            }
         }
-        self.log.commit_to(held);
-        leader.uncommitted.committed(held);
-        leader.reads.first_commit(held);
-        self.release_reads();
+        leader.uncommitted.settle(self.log.commit().min(durable));
+        if is_news {
+            self.release_reads();
+        }
     }
 
     /// Entries for a follower have come back from the disk.

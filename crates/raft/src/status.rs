@@ -31,7 +31,7 @@ pub struct Status {
     pub peers: Vec<PeerStatus>,
     /// On the leader, to whom leadership is being transferred.
     pub transferring: Option<NodeId>,
-    /// On the leader, bytes proposed and not committed.
+    /// On the leader, bytes proposed and not committed, or not durable here.
     pub uncommitted_bytes: usize,
     /// Bytes of entries in memory.
     pub log_cache_bytes: usize,

@@ -36,15 +36,16 @@ impl Term {
     /// The term after this one.
     ///
     /// # Panics
-    /// When the terms run out, which takes longer than the universe is expected to last. Terms
-    /// that a peer claims are bounded before they are adopted (see [`Term::CLAIM_MAX`]).
+    /// When the terms run out, which takes longer than the universe is expected to last. How far a
+    /// peer can raise the term with one message is bounded (see [`Term::LEAP_MAX`]).
     pub fn next(self) -> Term {
         Term(self.0.checked_add(1).expect("terms are exhausted"))
     }
 
-    /// The highest term a peer may claim. A hostile peer that claimed `u64::MAX` would otherwise
-    /// leave no term to hold an election in.
-    pub const CLAIM_MAX: Term = Term(u64::MAX / 2);
+    /// How far ahead of the receiver's a term in a message may be. A peer that claimed `u64::MAX`,
+    /// or any fixed bound, would leave no term to hold an election in; by leaps, it would take it
+    /// billions of them. An honest peer is ahead by the elections the receiver has missed.
+    pub const LEAP_MAX: u64 = 1 << 32;
 }
 
 impl fmt::Display for Term {

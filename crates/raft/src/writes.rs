@@ -119,7 +119,7 @@ impl Writes {
         let ticks = if self.under_way.is_empty() {
             0
         } else {
-            self.stalled_ticks + 1
+            self.stalled_ticks.saturating_add(1)
         };
         self.stalled_ticks = ticks;
     }

@@ -266,3 +266,35 @@ proptest! {
         }
     }
 }
+
+/// A peer that claims the highest term it may does not keep the group from ever voting again.
+#[test]
+fn no_claim_uses_up_the_terms() {
+    let config = Config::new(NodeId(1), (1..=3).map(NodeId));
+    let raft = Raft::new(config, Recovered::default()).expect("a sound configuration");
+    let mut shell = Shell {
+        raft,
+        writes: Vec::new(),
+        reads: Vec::new(),
+    };
+    let from_peer = |term, transfer| Envelope {
+        cluster: ClusterId(0),
+        group: GroupId(0),
+        from: NodeId(2),
+        to: NodeId(1),
+        message: RequestVote {
+            term: Term(term),
+            last: EntryId::ZERO,
+            transfer,
+        }
+        .into(),
+    };
+    for shift in 0..64 {
+        shell.give(Input::Step(from_peer(1 << shift, true)));
+    }
+    shell.give(Input::Step(from_peer(u64::MAX / 2, true)));
+    shell.give(Input::Step(from_peer(u64::MAX, true)));
+    let next = shell.raft.term().0.checked_add(1).expect("there is one");
+    let result = shell.raft.step(from_peer(next, true));
+    assert_eq!(result, Ok(()), "an honest candidate of the next term");
+}
