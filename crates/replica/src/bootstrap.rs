@@ -86,3 +86,52 @@ impl Bootstrap {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> Bootstrap {
+        Bootstrap {
+            feature_level: FEATURE_LEVEL,
+            secret: *b"0123456789abcdef",
+            members: vec![
+                (NodeId(1), "127.0.0.1:8001".into()),
+                (NodeId(u64::MAX), String::new()),
+            ],
+        }
+    }
+
+    #[test]
+    fn a_record_reads_back_as_it_was_written() {
+        assert_eq!(Bootstrap::decode(&record().encode()), Ok(record()));
+    }
+
+    #[test]
+    fn what_is_newer_is_named_as_such() {
+        let mut bytes = record().encode();
+        bytes[0] = 2;
+        assert_eq!(Bootstrap::decode(&bytes), Err(BootstrapError::Newer(2)));
+        let newer = Bootstrap {
+            feature_level: FEATURE_LEVEL + 1,
+            ..record()
+        };
+        let outcome = Bootstrap::decode(&newer.encode());
+        assert_eq!(
+            outcome,
+            Err(BootstrapError::NewerFeatures(FEATURE_LEVEL + 1))
+        );
+    }
+
+    #[test]
+    fn a_record_that_is_cut_anywhere_is_malformed() {
+        let bytes = record().encode();
+        for length in 0..bytes.len() {
+            let outcome = Bootstrap::decode(&bytes[..length]);
+            assert!(
+                matches!(outcome, Err(BootstrapError::Malformed(_))),
+                "{length}"
+            );
+        }
+    }
+}

@@ -23,7 +23,7 @@ pub struct Config {
     pub group: GroupId,
     /// This node. Its id is never reused after removal.
     pub node: NodeId,
-    /// How often this node has been started: the session of its gateway (see [`crate::batch`]).
+    /// How often this node has been started: the session of its gateway (see [the crate](crate#exactly-once)).
     pub incarnation: u64,
     /// Peer address by node, this node included.
     pub members: BTreeMap<NodeId, String>,

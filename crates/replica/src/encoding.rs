@@ -116,3 +116,58 @@ impl<'a> Reader<'a> {
         Ok(Command { id, db, args })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encode(id: u16, db: u8, args: &[&[u8]]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        push_command(&mut bytes, CommandId(id), db, args.iter().copied());
+        assert_eq!(bytes.len(), encoded_length(args.iter().copied()));
+        bytes
+    }
+
+    #[test]
+    fn a_command_reads_back_as_it_was_written() {
+        let commands: [(u16, u8, &[&[u8]]); 4] = [
+            (1, 0, &[b"GET", b"k"]),
+            (0xFFFE, 255, &[]),
+            (7, 15, &[b"", b"\r\n\0", &[0xFF; 300]]),
+            (8, 1, &[&b"a"[..]; 20]),
+        ];
+        let mut bytes = Vec::new();
+        for (id, db, args) in commands {
+            bytes.extend(encode(id, db, args));
+        }
+        let mut reader = Reader::new(&bytes);
+        for (id, db, args) in commands {
+            let command = reader.command().expect("whole");
+            assert_eq!((command.id.0, command.db), (id, db));
+            assert_eq!(&command.args[..], args);
+        }
+        assert!(reader.is_at_end());
+    }
+
+    #[test]
+    fn a_command_that_is_cut_anywhere_is_an_error_that_says_where() {
+        let bytes = encode(3, 0, &[b"SET", b"key", b"value"]);
+        for length in 0..bytes.len() {
+            let error = Reader::new(&bytes[..length])
+                .command()
+                .expect_err("it is cut");
+            assert!(error.at <= length);
+        }
+    }
+
+    #[test]
+    fn lengths_and_counts_that_nothing_stands_behind_are_errors() {
+        let count = [&[1, 0, 0][..], &u32::MAX.to_le_bytes()].concat();
+        assert!(Reader::new(&count).command().is_err());
+        let length = [&[1, 0, 0, 1, 0, 0, 0][..], &u32::MAX.to_le_bytes(), b"abc"].concat();
+        assert!(Reader::new(&length).command().is_err());
+        let mut reader = Reader::new(b"abc");
+        assert!(reader.take(usize::MAX).is_err());
+        assert_eq!(reader.take(3), Ok(&b"abc"[..]));
+    }
+}

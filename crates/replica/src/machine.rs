@@ -93,3 +93,91 @@ impl Machine {
         admission
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ADMISSIONS: [(Option<(u64, u64)>, (u64, u64), Admission); 20] = {
+        use Admission::{Apply, Gap, Seen};
+        [
+            // Nothing known of the gateway: only a first batch may come.
+            (None, (1, 0), Gap),
+            (None, (1, 1), Apply),
+            (None, (1, 2), Gap),
+            (None, (u64::MAX, 1), Apply),
+            // The incarnation that is known.
+            (Some((5, 7)), (5, 0), Seen),
+            (Some((5, 7)), (5, 6), Seen),
+            (Some((5, 7)), (5, 7), Seen),
+            (Some((5, 7)), (5, 8), Apply),
+            (Some((5, 7)), (5, 9), Gap),
+            (Some((5, 7)), (5, u64::MAX), Gap),
+            // An older one.
+            (Some((5, 7)), (4, 1), Seen),
+            (Some((5, 7)), (4, 8), Seen),
+            (Some((5, 7)), (0, u64::MAX), Seen),
+            // A newer one.
+            (Some((5, 7)), (6, 0), Gap),
+            (Some((5, 7)), (6, 1), Apply),
+            (Some((5, 7)), (6, 2), Gap),
+            (Some((5, 7)), (6, 8), Gap),
+            // The end of the numbers.
+            (Some((5, u64::MAX)), (5, u64::MAX), Seen),
+            (Some((5, u64::MAX - 1)), (5, u64::MAX), Apply),
+            (Some((u64::MAX, 7)), (u64::MAX, 8), Apply),
+        ]
+    };
+
+    fn header(gateway: u64, (incarnation, sequence): (u64, u64)) -> BatchHeader {
+        BatchHeader {
+            gateway: NodeId(gateway),
+            incarnation,
+            sequence,
+        }
+    }
+
+    #[test]
+    fn a_batch_is_admitted_by_its_number_and_what_was_applied_before() {
+        for (last, batch, expected) in ADMISSIONS {
+            let mut machine = Machine::new();
+            if let Some((incarnation, sequence)) = last {
+                let last = LastBatch {
+                    incarnation,
+                    sequence,
+                };
+                machine.gateways.insert(NodeId(1), last);
+            }
+            let before = machine.gateways.clone();
+            assert_eq!(machine.admit(&header(2, (9, 1))), Admission::Apply);
+            machine.gateways.remove(&NodeId(2));
+            assert_eq!(machine.gateways, before, "gateways do not touch each other");
+            let admission = machine.admit(&header(1, batch));
+            assert_eq!(admission, expected, "{batch:?} after {last:?}");
+            match admission {
+                Admission::Apply => {
+                    let again = machine.admit(&header(1, batch));
+                    assert_eq!(again, Admission::Seen, "{batch:?} twice");
+                }
+                _ => assert_eq!(machine.gateways, before, "{batch:?} after {last:?}"),
+            }
+        }
+    }
+
+    /// Whatever order copies of a gateway's batches stand in, each takes effect at most once, in
+    /// order, and what is resent from the first missing one on takes effect.
+    #[test]
+    fn copies_in_any_order_are_applied_once_and_in_order() {
+        for order in 0..4_u64.pow(6) {
+            let mut machine = Machine::new();
+            let mut applied = Vec::new();
+            let copies = (0..6).map(|place| order / 4_u64.pow(place) % 4 + 1);
+            for sequence in copies.chain(1..=4) {
+                if machine.admit(&header(1, (1, sequence))) == Admission::Apply {
+                    applied.push(sequence);
+                }
+            }
+            assert_eq!(applied, [1, 2, 3, 4], "order {order}");
+        }
+    }
+}

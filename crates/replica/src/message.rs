@@ -19,7 +19,7 @@ pub enum PeerMessage {
 pub struct Forward {
     /// The term in which the gateway takes the receiver for the leader.
     pub term: Term,
-    /// The encoded batch (see [`crate::batch`]), appended as it is.
+    /// The encoded batch (see [the crate](crate#exactly-once)), appended as it is.
     pub batch: Bytes,
 }
 
