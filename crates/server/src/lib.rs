@@ -5,18 +5,19 @@
 //! work into calls of the replica, and what the replica wants into system calls.
 //!
 //! # Threads
-//! - The **reactor** ([`reactor`]) owns all sockets of clients and peers and the replica. No lock is
+//! - The **reactor** (`reactor`) owns all sockets of clients and peers and the replica. No lock is
 //!   on a command's way.
-//! - The **disk thread** ([`disk`]) owns the log: it gathers what comes while it syncs, and never makes the
-//!   reactor wait.
-//! - The **admin thread** ([`admin`]) serves /metrics, /healthz and /readyz from what the reactor publishes.
+//! - The **disk thread** (`disk`) owns the log: it gathers what comes while it syncs, and never
+//!   makes the reactor wait.
+//! - The **admin thread** (`admin`) serves /metrics, /healthz and /readyz from what the reactor
+//!   publishes.
 //! - A **resolver thread** exists only where peers are given by name.
 //!
 //! # What is promised here
 //! - Bytes from clients and peers are bounded before they are believed: the largest frame, the
 //!   share of a turn, the output of a client that does not read, the queue of a peer that does not.
 //! - A write is reported to the replica as durable only after the sync that covers it has returned.
-//! - A disk that fails ends the process at once ([`disk`]); a disk that is full does not.
+//! - A disk that fails ends the process at once (`disk`); a disk that is full does not.
 //! - A node that cannot start has changed nothing, says why in one line, and exits with code 2.
 //!
 //! # What is left out

@@ -28,7 +28,7 @@ fn every_node_takes_writes_and_serves_what_others_took() {
 fn large_values_pass_through_every_node() {
     let dir = tempfile::tempdir().expect("a directory");
     let cluster = Cluster::start(dir.path(), &[]);
-    let value = "x".repeat(200_000);
+    let value = "x".repeat(500_000);
     for node in 0..3 {
         let mut client = cluster.node(node).client();
         for index in 0..10 {

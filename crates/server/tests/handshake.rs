@@ -41,7 +41,11 @@ impl Scene {
             .map(|(index, address)| format!("{}={address}", index + 1))
             .collect();
         let members = members.join(",");
-        let settings = [("cluster", members.as_str()), ("admin-bind", "127.0.0.1:0")];
+        let settings = [
+            ("cluster", members.as_str()),
+            ("admin-bind", "127.0.0.1:0"),
+            ("election-timeout", "150ms"),
+        ];
         let config = config(dir.path(), &settings);
         let own = listeners.remove(0);
         let peer_addr = own.local_addr().expect("bound");
@@ -302,5 +306,25 @@ fn a_refused_dialler_tries_again() {
             text: "no".into(),
         }));
         assert!(wire.is_closed());
+    }
+}
+
+#[test]
+fn a_peer_that_falls_silent_is_given_up_and_dialled_anew() {
+    let scene = Scene::new();
+    for _ in 0..2 {
+        let (stream, _) = scene.others[0].accept().expect("node 1 dials node 2");
+        let mut wire = Wire::new(stream);
+        assert!(matches!(wire.greeting(), Greeting::Hello(_)));
+        wire.greet(&Greeting::Welcome(scene.hello()));
+        // Pings come and are not answered, as by a host that has lost its power.
+        let mut pings = 0;
+        while let Some(body) = wire.frame() {
+            match decode_message(scene.scope(), body).expect("a message") {
+                Incoming::Ping(_) => pings += 1,
+                other => assert!(matches!(other, Incoming::Message(_)), "{other:?}"),
+            }
+        }
+        assert!(pings > 0, "given up without a question");
     }
 }

@@ -138,7 +138,7 @@ fn nodes_speak_tls_to_each_other_and_check_both_ways() {
         ("peer-tls-ca", text(&pki.ca)),
     ];
     let cluster = Cluster::start(dir.path(), &settings);
-    let value = "x".repeat(200_000);
+    let value = "x".repeat(500_000);
     let mut client = cluster.node(0).client();
     for index in 0..10 {
         client.send(&["SET", &format!("big:{index}"), &value]);

@@ -11,7 +11,7 @@
 //! A killed process is known at once: its kernel closes both connections, which shows as end of
 //! stream or reset, and new attempts are refused. The replica is told [`Disconnect::Reset`], and may
 //! start an election without waiting for a timeout (design section 4). A silent path is found by pings
-//! of ours: no pong for [`PeerSettings::idle_timeout_us`] and the connection is dropped as [`Disconnect::Lost`].
+//! of ours: no pong for the idle timeout, and the connection is dropped as [`Disconnect::Lost`].
 //!
 //! # What may get lost
 //! Messages are dropped when a peer is not connected or its queue is full, and never wait elsewhere.
@@ -444,10 +444,14 @@ impl Peers {
         if let Some(earlier) = earlier {
             self.forget_inbound(earlier);
         }
-        if let Some(peer) = peer {
-            self.peers[peer].info = peer_info(hello);
-            if self.peers[peer].outbound.is_up() {
-                self.up(peer);
+        if let Some(index) = peer {
+            let peer = &mut self.peers[index];
+            peer.info = peer_info(hello);
+            if peer.outbound.is_up() {
+                self.up(index);
+            } else {
+                // It lives, so there is no reason to wait for the next attempt.
+                peer.outbound.dial_soon();
             }
         }
     }

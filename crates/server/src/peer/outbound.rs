@@ -235,6 +235,14 @@ impl Outbound {
         is_connected && self.stream.as_ref().is_some_and(Stream::is_readable)
     }
 
+    /// The peer has shown that it is there: the next tick dials.
+    pub(super) fn dial_soon(&mut self) {
+        self.backoff_us = BACKOFF_FIRST_US;
+        if let Phase::Waiting { dial_at_us } = &mut self.phase {
+            *dial_at_us = 0;
+        }
+    }
+
     /// Ends the connection from this side and dials anew after the usual delay.
     pub(super) fn drop_connection(&mut self, context: &PeerContext, now_us: u64) {
         self.close(context.registry());

@@ -41,6 +41,9 @@ const SCRATCH_BYTES: usize = 256 * 1024;
 const TICKS_PER_TURN_MAX: u64 = 2;
 
 const PUBLISH_INTERVAL_US: u64 = 250_000;
+/// How long a node may be behind and still count as ready.
+const LAG_GRACE_US: u64 = 1_000_000;
+
 const HOST_STATS_INTERVAL_US: u64 = 1_000_000;
 
 /// Asks a running node to stop, from any thread.
@@ -105,8 +108,10 @@ pub(crate) struct Reactor {
     turns: u64,
     /// Set once the node is to stop: when it stops waiting for what is in flight.
     stop_by_us: Option<u64>,
-    /// What was last published and logged.
-    was_ready: bool,
+    /// What was last published of readiness.
+    is_ready: bool,
+    /// Since when the replica has not been ready.
+    unready_since_us: Option<u64>,
 }
 
 /// Whether the loop goes on.
@@ -132,7 +137,8 @@ impl Reactor {
             },
             turns: 0,
             stop_by_us: None,
-            was_ready: false,
+            is_ready: false,
+            unready_since_us: None,
         }
     }
 
@@ -344,12 +350,15 @@ impl Reactor {
         Ok(())
     }
 
+    /// Refreshes what the admin port and INFO show; at once when the node becomes ready.
     fn publish(&mut self, now: Now) {
-        if now.mono_us < self.next_publish_us && self.parts.replica.is_ready() == self.was_ready {
+        let is_news = !self.is_ready && self.parts.replica.is_ready();
+        if now.mono_us < self.next_publish_us && !is_news {
             return;
         }
         self.next_publish_us = now.mono_us + PUBLISH_INTERVAL_US;
-        let metrics = self.parts.replica.metrics();
+        let mut metrics = self.parts.replica.metrics();
+        self.judge_readiness(now, &mut metrics);
         if now.mono_us >= self.next_host_us {
             self.next_host_us = now.mono_us + HOST_STATS_INTERVAL_US;
             self.host = HostStats {
@@ -361,7 +370,6 @@ impl Reactor {
             };
             self.parts.replica.set_host_stats(self.host);
         }
-        self.log_readiness(&metrics);
         self.parts.published.publish(Snapshot {
             replica: metrics,
             peers: self.parts.peers.statistics(),
@@ -371,17 +379,26 @@ impl Reactor {
         });
     }
 
-    fn log_readiness(&mut self, metrics: &replica::Metrics) {
-        if metrics.ready && !self.was_ready {
+    /// A node that follows is a few entries behind at almost any moment, which is not worth a word:
+    /// reads wait for them. One that stays behind, or knows no leader, is not ready.
+    fn judge_readiness(&mut self, now: Now, metrics: &mut replica::Metrics) {
+        let since_us = *self.unready_since_us.get_or_insert(now.mono_us);
+        if metrics.ready {
+            self.unready_since_us = None;
+        } else {
+            let is_lagging = metrics.leader != 0 && now.mono_us - since_us < LAG_GRACE_US;
+            metrics.ready = self.is_ready && is_lagging;
+        }
+        if metrics.ready && !self.is_ready {
             info!(
                 applied = metrics.applied_index,
                 keys = metrics.keys,
                 "ready"
             );
-        } else if !metrics.ready && self.was_ready {
+        } else if !metrics.ready && self.is_ready {
             warn!(leader = metrics.leader, "not ready: reads and writes wait");
         }
-        self.was_ready = metrics.ready;
+        self.is_ready = metrics.ready;
     }
 
     fn stop_or_go_on(&mut self, now: Now) -> Turn {
