@@ -59,6 +59,23 @@ impl Message {
         }
     }
 
+    /// The name of the kind.
+    fn kind(&self) -> &'static str {
+        match self {
+            Message::RequestPreVote(_) => "RequestPreVote",
+            Message::RequestPreVoteResponse(_) => "RequestPreVoteResponse",
+            Message::RequestVote(_) => "RequestVote",
+            Message::RequestVoteResponse(_) => "RequestVoteResponse",
+            Message::AppendEntries(_) => "AppendEntries",
+            Message::AppendEntriesResponse(_) => "AppendEntriesResponse",
+            Message::Heartbeat(_) => "Heartbeat",
+            Message::HeartbeatResponse(_) => "HeartbeatResponse",
+            Message::ReadIndex(_) => "ReadIndex",
+            Message::ReadIndexResponse(_) => "ReadIndexResponse",
+            Message::TimeoutNow(_) => "TimeoutNow",
+        }
+    }
+
     /// The highest term and the highest index anywhere in the message, apart from entries (which
     /// [`AppendEntries::validate`] holds to what is around them).
     pub(crate) fn highest_claim(&self) -> EntryId {
@@ -315,53 +332,27 @@ impl fmt::Display for Envelope {
 
 impl fmt::Display for Message {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verdict = |granted| if granted { "granted" } else { "refused" };
+        write!(formatter, "{} {}", self.kind(), self.term())?;
         match self {
-            Message::RequestPreVote(RequestPreVote { term, last }) => {
-                write!(formatter, "RequestPreVote {term} last={last}")
+            Message::RequestPreVote(RequestPreVote { last, .. }) => {
+                write!(formatter, " last={last}")
             }
-            Message::RequestPreVoteResponse(RequestPreVoteResponse { term, granted }) => {
-                write!(
-                    formatter,
-                    "RequestPreVoteResponse {term} {}",
-                    verdict(*granted)
-                )
-            }
-            Message::RequestVote(RequestVote {
-                term,
-                last,
-                transfer,
-            }) => {
+            Message::RequestVote(RequestVote { last, transfer, .. }) => {
                 let transfer = if *transfer { " transfer" } else { "" };
-                write!(formatter, "RequestVote {term} last={last}{transfer}")
+                write!(formatter, " last={last}{transfer}")
             }
-            Message::RequestVoteResponse(RequestVoteResponse { term, granted }) => {
-                write!(
-                    formatter,
-                    "RequestVoteResponse {term} {}",
-                    verdict(*granted)
-                )
+            Message::RequestPreVoteResponse(RequestPreVoteResponse { granted, .. })
+            | Message::RequestVoteResponse(RequestVoteResponse { granted, .. }) => {
+                formatter.write_str(if *granted { " granted" } else { " refused" })
             }
-            Message::AppendEntries(AppendEntries {
-                term,
-                prev,
-                commit,
-                round,
-                entries,
-            }) => {
-                write!(
-                    formatter,
-                    "AppendEntries {term} prev={prev} commit={commit}"
-                )?;
+            Message::AppendEntries(append) => {
+                let AppendEntries { prev, commit, .. } = append;
+                let round = append.round.0;
+                write!(formatter, " prev={prev} commit={commit} round={round}")?;
+                write_entries(formatter, &append.entries)
+            }
+            Message::AppendEntriesResponse(AppendEntriesResponse { round, outcome, .. }) => {
                 write!(formatter, " round={}", round.0)?;
-                write_entries(formatter, entries)
-            }
-            Message::AppendEntriesResponse(AppendEntriesResponse {
-                term,
-                round,
-                outcome,
-            }) => {
-                write!(formatter, "AppendEntriesResponse {term} round={}", round.0)?;
                 match outcome {
                     AppendOutcome::Accepted { match_index } => {
                         write!(formatter, " match={match_index}")
@@ -371,34 +362,19 @@ impl fmt::Display for Message {
                     }
                 }
             }
-            Message::Heartbeat(Heartbeat {
-                term,
-                commit,
-                round,
-            }) => {
-                write!(
-                    formatter,
-                    "Heartbeat {term} commit={commit} round={}",
-                    round.0
-                )
+            Message::Heartbeat(Heartbeat { commit, round, .. }) => {
+                write!(formatter, " commit={commit} round={}", round.0)
             }
-            Message::HeartbeatResponse(HeartbeatResponse { term, round }) => {
-                write!(formatter, "HeartbeatResponse {term} round={}", round.0)
+            Message::HeartbeatResponse(HeartbeatResponse { round, .. }) => {
+                write!(formatter, " round={}", round.0)
             }
-            Message::ReadIndex(ReadIndex { term, request }) => {
-                write!(formatter, "ReadIndex {term} request={request}")
+            Message::ReadIndex(ReadIndex { request, .. }) => {
+                write!(formatter, " request={request}")
             }
-            Message::ReadIndexResponse(ReadIndexResponse {
-                term,
-                request,
-                index,
-            }) => {
-                write!(
-                    formatter,
-                    "ReadIndexResponse {term} request={request} index={index}"
-                )
+            Message::ReadIndexResponse(ReadIndexResponse { request, index, .. }) => {
+                write!(formatter, " request={request} index={index}")
             }
-            Message::TimeoutNow(TimeoutNow { term }) => write!(formatter, "TimeoutNow {term}"),
+            Message::TimeoutNow(_) => Ok(()),
         }
     }
 }

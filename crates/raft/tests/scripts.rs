@@ -217,15 +217,7 @@ impl Stage {
             }
             ["crash", id] => cluster.crash(node(id)?),
             ["restart", id] => cluster.restart(node(id)?),
-            ["disk", id, speed] => {
-                let speed = if *speed == "slow" {
-                    Disk::Slow
-                } else {
-                    Disk::Fast
-                };
-                cluster.nodes.get_mut(&node(id)?)?.disk = speed;
-                cluster.let_disk_work(node(id)?);
-            }
+            ["disk", id, speed] => set_disk(cluster, node(id)?, speed)?,
             ["persist", id] => {
                 while cluster.node(node(id)?).writes_under_way() > 0 {
                     cluster.finish_write(node(id)?);
@@ -240,18 +232,7 @@ impl Stage {
             ["status", id] => return Some(status(cluster.raft(node(id)?))),
             ["entries", id] => return Some(entries(cluster, node(id)?)),
             ["heal"] => cluster.cut.clear(),
-            ["cut", link] => {
-                let filter = Filter::parse(&[link])?;
-                for &from in cluster.nodes.keys() {
-                    for &to in cluster.nodes.keys() {
-                        let is_cut = filter.from.is_none_or(|id| id == from)
-                            && filter.to.is_none_or(|id| id == to);
-                        if is_cut {
-                            cluster.cut.push((from, to));
-                        }
-                    }
-                }
-            }
+            ["cut", link] => cut(cluster, &Filter::parse(&[link])?),
             [
                 verb @ ("deliver" | "drop" | "hold" | "release" | "repeat"),
                 filter @ ..,
@@ -329,6 +310,28 @@ fn start(nodes: u64, settings: &[&str]) -> Option<Cluster> {
             }
         }
     }))
+}
+
+fn set_disk(cluster: &mut Cluster, id: NodeId, speed: &str) -> Option<()> {
+    let speed = match speed {
+        "slow" => Disk::Slow,
+        "fast" => Disk::Fast,
+        _ => return None,
+    };
+    cluster.nodes.get_mut(&id)?.disk = speed;
+    cluster.let_disk_work(id);
+    Some(())
+}
+
+fn cut(cluster: &mut Cluster, link: &Filter) {
+    for &from in cluster.nodes.keys() {
+        for &to in cluster.nodes.keys() {
+            let is_cut = link.from.is_none_or(|id| id == from) && link.to.is_none_or(|id| id == to);
+            if is_cut {
+                cluster.cut.push((from, to));
+            }
+        }
+    }
 }
 
 fn set_log(cluster: &mut Cluster, id: NodeId, terms: &str, states: &[&str]) -> Option<()> {
