@@ -281,6 +281,13 @@ impl Gateway {
         OwnBatch::Next(batch.plan)
     }
 
+    /// Whether a batch of this number waits to be applied.
+    pub(crate) fn is_unapplied(&self, sequence: u64) -> bool {
+        self.unapplied
+            .iter()
+            .any(|batch| batch.sequence == sequence)
+    }
+
     /// A batch of this gateway was skipped, because one before it is not in the log.
     pub(crate) fn gap(&mut self) {
         self.rewind = Some(0);
@@ -427,3 +434,7 @@ impl Payload {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "gateway_tests.rs"]
+mod tests;

@@ -98,7 +98,11 @@ impl Machine {
 mod tests {
     use super::*;
 
-    const ADMISSIONS: [(Option<(u64, u64)>, (u64, u64), Admission); 20] = {
+    /// Incarnation and sequence.
+    type Number = (u64, u64);
+
+    /// The last number applied, the number of a batch, and what becomes of it.
+    const ADMISSIONS: [(Option<Number>, Number, Admission); 20] = {
         use Admission::{Apply, Gap, Seen};
         [
             // Nothing known of the gateway: only a first batch may come.
@@ -129,7 +133,7 @@ mod tests {
         ]
     };
 
-    fn header(gateway: u64, (incarnation, sequence): (u64, u64)) -> BatchHeader {
+    fn header(gateway: u64, (incarnation, sequence): Number) -> BatchHeader {
         BatchHeader {
             gateway: NodeId(gateway),
             incarnation,

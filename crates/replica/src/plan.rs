@@ -156,3 +156,87 @@ impl Step {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: ClientId = ClientId {
+        slot: 0,
+        generation: 1,
+    };
+    const B: ClientId = ClientId {
+        slot: 1,
+        generation: 1,
+    };
+
+    /// What a plan does, with the clients named where they change.
+    fn told(plan: &Plan) -> String {
+        let mut byte = 0;
+        let mut words = Vec::new();
+        for step in &plan.steps {
+            let bytes = &plan.buffer[byte..byte + step.length()];
+            byte += step.length();
+            words.push(match step {
+                Step::Client(client) => format!("{}:", if *client == A { 'a' } else { 'b' }),
+                Step::Literal { .. } => String::from_utf8_lossy(bytes).into_owned(),
+                Step::Write => "write".into(),
+                Step::EndRun => "end".into(),
+                Step::Exec { steps, .. } => format!("exec{steps}"),
+                Step::Read { .. } => "read".into(),
+                Step::Session { .. } => "session".into(),
+                Step::Close => "close".into(),
+            });
+        }
+        assert_eq!(byte, plan.buffer.len(), "no bytes without a step");
+        words.join(" ")
+    }
+
+    fn run(plan: &mut Plan, client: ClientId, replies: &[&str]) {
+        for reply in replies {
+            plan.literal(client, reply.as_bytes());
+        }
+        plan.end_run(client);
+    }
+
+    #[test]
+    fn a_client_is_named_once_a_run() {
+        let mut plan = Plan::default();
+        run(&mut plan, A, &["1", "2"]);
+        run(&mut plan, A, &["3"]);
+        run(&mut plan, B, &["4"]);
+        assert_eq!(told(&plan), "a: 1 2 end a: 3 end b: 4 end");
+    }
+
+    #[test]
+    fn a_run_that_meets_a_write_takes_its_reads_along() {
+        let (mut reads, mut log) = (Plan::default(), Plan::default());
+        run(&mut reads, A, &["other"]);
+        run(&mut log, B, &["before"]);
+        let mark = reads.mark();
+        reads.literal(A, b"x");
+        reads.read(A, CommandId(1), 0, &[b"GET", b"k"]);
+        reads.move_tail(mark, &mut log);
+        log.write(A);
+        log.end_run(A);
+        run(&mut reads, A, &["behind"]);
+        assert_eq!(told(&reads), "a: other end a: behind end");
+        assert_eq!(told(&log), "b: before end a: x read write end");
+    }
+
+    #[test]
+    fn plans_are_joined_and_their_parts_copied() {
+        let mut plan = Plan::default();
+        run(&mut plan, A, &["1"]);
+        let mut other = Plan::default();
+        run(&mut other, A, &["2"]);
+        other.arrived_us = Some(5);
+        plan.append(other);
+        assert_eq!(told(&plan), "a: 1 end a: 2 end");
+        assert_eq!(plan.arrived_us, Some(5));
+        let mut deferred = Plan::default();
+        deferred.copy_steps(A, &plan.steps[4..], b"2");
+        deferred.copy_steps(B, &[Step::EndRun], b"");
+        assert_eq!(told(&deferred), "a: 2 end b: end");
+    }
+}

@@ -142,3 +142,126 @@ impl Waiting {
         is_asked
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ClientId;
+
+    const TIMEOUT_US: u64 = 1_000;
+
+    /// A replica's Raft that knows no leader (of three), or leads (alone).
+    fn raft(members: u64) -> Raft {
+        let config = raft::Config::new(raft::NodeId(1), (1..=members).map(raft::NodeId));
+        let mut raft = Raft::new(config, raft::Recovered::default()).expect("valid");
+        if members == 1 {
+            raft.campaign();
+            settle(&mut raft);
+            assert!(raft.is_leader());
+        }
+        raft
+    }
+
+    /// Carries out what Raft wants done on its disk; what it says of reads is dropped.
+    fn settle(raft: &mut Raft) -> Vec<(ReadToken, LogIndex)> {
+        let mut reads = Vec::new();
+        while let Some(ready) = raft.ready() {
+            if let Some(persist) = ready.persist {
+                raft.persisted(persist.write);
+            }
+            if let Some(entry) = ready.apply.last() {
+                raft.applied(entry.id.index);
+            }
+            reads.extend(ready.reads);
+        }
+        reads
+    }
+
+    fn gather(reads: &mut Reads, reply: &str) {
+        let client = ClientId {
+            slot: 0,
+            generation: 1,
+        };
+        reads.gathering().literal(client, reply.as_bytes());
+    }
+
+    fn taken(reads: &mut Reads, applied: u64) -> Option<String> {
+        let plan = reads.take_ready(LogIndex(applied))?;
+        Some(String::from_utf8(plan.buffer).expect("text"))
+    }
+
+    #[test]
+    fn reads_of_a_turn_share_a_question_and_wait_for_their_index() {
+        let mut raft = raft(1);
+        let mut reads = Reads::default();
+        gather(&mut reads, "a");
+        gather(&mut reads, "b");
+        assert!(!reads.is_empty());
+        reads.ask(&mut raft, 0, TIMEOUT_US);
+        gather(&mut reads, "c");
+        reads.ask(&mut raft, 1, TIMEOUT_US);
+        let confirmed = settle(&mut raft);
+        assert_eq!(confirmed.len(), 2);
+        for (token, index) in &confirmed {
+            reads.confirmed(*token, *index);
+        }
+        let index = confirmed[0].1.0;
+        assert_eq!(taken(&mut reads, index - 1), None);
+        assert_eq!(taken(&mut reads, index).as_deref(), Some("ab"));
+        assert_eq!(taken(&mut reads, index).as_deref(), Some("c"));
+        assert!(reads.is_empty());
+    }
+
+    #[test]
+    fn answers_to_nobody_are_ignored() {
+        let mut raft = raft(1);
+        let mut reads = Reads::default();
+        gather(&mut reads, "a");
+        reads.ask(&mut raft, 0, TIMEOUT_US);
+        reads.confirmed(ReadToken(77), LogIndex(0));
+        reads.refused(ReadToken(77));
+        assert_eq!(taken(&mut reads, u64::MAX), None);
+        let (token, index) = settle(&mut raft)[0];
+        reads.confirmed(token, index);
+        // Late or repeated answers change nothing.
+        reads.refused(token);
+        reads.confirmed(token, LogIndex(u64::MAX));
+        assert_eq!(taken(&mut reads, index.0).as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn without_a_leader_reads_fail_at_their_deadline_and_not_before() {
+        let mut raft = raft(3);
+        let mut reads = Reads::default();
+        let mut failed = Vec::new();
+        for turn in 0..3 {
+            gather(&mut reads, "x");
+            reads.ask(&mut raft, turn * 10, TIMEOUT_US);
+        }
+        assert_eq!(reads.waiting_count(), 3);
+        reads.tick(&mut raft, TIMEOUT_US - 1, &mut failed);
+        assert!(failed.is_empty());
+        reads.tick(&mut raft, TIMEOUT_US + 10, &mut failed);
+        assert_eq!(failed.len(), 2);
+        assert_eq!(failed[1].1, Failure::NeverHanded { waited_ms: 1 });
+        reads.tick(&mut raft, TIMEOUT_US + 20, &mut failed);
+        assert!(reads.is_empty());
+    }
+
+    #[test]
+    fn a_refused_question_is_asked_again_under_another_name() {
+        let mut leader = raft(1);
+        let mut reads = Reads::default();
+        gather(&mut reads, "a");
+        reads.ask(&mut leader, 0, TIMEOUT_US);
+        let (first, _) = settle(&mut leader)[0];
+        reads.refused(first);
+        reads.tick(&mut leader, 1, &mut Vec::new());
+        let (second, index) = settle(&mut leader)[0];
+        assert_ne!(first, second);
+        reads.confirmed(first, LogIndex(0));
+        assert_eq!(taken(&mut reads, 0), None);
+        reads.confirmed(second, index);
+        assert_eq!(taken(&mut reads, index.0).as_deref(), Some("a"));
+    }
+}

@@ -33,6 +33,11 @@ use crate::storage;
 /// How long a client may stay connected without authenticating, where a password is required.
 const AUTHENTICATION_DEADLINE_US: u64 = 10_000_000;
 
+/// Why a replica stops that finds batches of its own applied which it has not made. Raft's promises
+/// are broken by such a disk too: it has forgotten entries that it has acknowledged.
+const NUMBERS_USED: &str = "this node has been started under its present incarnation before: its \
+     data directory is an old copy. Restore no copies; remove the node and add it under a new id";
+
 /// A replica. See the [crate](crate) for what it does; the shell's duties are:
 ///
 /// 1. Call [`tick`](Self::tick) every [`Config::tick_ms`], and pass every input as it comes.
@@ -507,6 +512,9 @@ impl Replica {
         let config = &self.node.config;
         let is_own = header.gateway == config.node && header.incarnation == config.incarnation;
         match self.node.machine.admit(&header) {
+            Admission::Seen if is_own && self.gateway.is_unapplied(header.sequence) => {
+                self.fatal = Some(NUMBERS_USED.to_owned());
+            }
             Admission::Seen => {}
             Admission::Gap if is_own => self.gateway.gap(),
             Admission::Gap => {}

@@ -227,3 +227,27 @@ fn a_peer_that_sends_rubbish_for_a_batch_harms_nobody() {
     let hashes: Vec<u64> = (1..=3).map(|id| world.replica(id).state_hash()).collect();
     assert_eq!(hashes, [hashes[0]; 3]);
 }
+
+/// What a data directory restored from an old copy looks like to the others: an incarnation, and
+/// numbers, that they have seen before.
+#[test]
+#[should_panic(expected = "its data directory is an old copy")]
+fn a_node_whose_numbers_were_used_before_stops() {
+    let mut world = World::ready(3);
+    let (leader, node) = (world.leader(), world.follower());
+    let mut batch = vec![1];
+    for number in [node, world.node(node).incarnation, 1] {
+        batch.extend(number.to_le_bytes());
+    }
+    let forward = PeerMessage::Forward(replica::Forward {
+        term: raft::Term(1),
+        batch: batch.into(),
+    });
+    let now = world.local_now(leader);
+    world
+        .replica(leader)
+        .peer_message(now, raft::NodeId(node), forward);
+    world.settle();
+    let client = world.client(node);
+    world.call(client, &["INCR", "n"]);
+}
