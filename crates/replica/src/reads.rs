@@ -33,8 +33,8 @@ struct Waiting {
 enum Stage {
     /// No leader has been asked.
     Unasked,
-    /// A leader was asked, by this token. Raft asks again by itself if the question may be lost, and
-    /// says so if it never will be answered.
+    /// A leader was asked, by this token; what piled up without a leader shares one. Raft asks
+    /// again by itself if the question may be lost, and says so if it never will be answered.
     Asked(ReadToken),
     /// The reads may run when this index has been applied.
     Confirmed(LogIndex),
@@ -61,7 +61,6 @@ impl Reads {
         if !self.gathering.is_empty() {
             let plan = std::mem::take(&mut self.gathering);
             match self.waiting.back_mut() {
-                // Without a leader turns pile up: they share one question when there is one again.
                 Some(last) if last.stage == Stage::Unasked && last.created_us == now_us => {
                     last.plan.append(plan);
                 }
@@ -73,33 +72,45 @@ impl Reads {
                 }),
             }
         }
-        // What is unasked stands at the end, unless questions failed: then `tick` asks again.
-        for waiting in self.waiting.iter_mut().rev() {
-            if waiting.stage != Stage::Unasked || !waiting.ask(raft, &mut self.last_token) {
-                break;
+        if self
+            .waiting
+            .back()
+            .is_some_and(|waiting| waiting.stage == Stage::Unasked)
+        {
+            self.ask_for_all(raft);
+        }
+    }
+
+    /// Asks for a read index on behalf of all that has not been asked for, if there is a leader.
+    fn ask_for_all(&mut self, raft: &mut Raft) {
+        let token = ReadToken(self.last_token + 1);
+        if raft.read_index(token).is_err() {
+            return;
+        }
+        self.last_token = token.0;
+        for waiting in &mut self.waiting {
+            if waiting.stage == Stage::Unasked {
+                waiting.stage = Stage::Asked(token);
             }
         }
     }
 
     /// A read index was confirmed.
     pub(crate) fn confirmed(&mut self, token: ReadToken, index: LogIndex) {
-        if let Some(waiting) = self.asked(token) {
-            waiting.stage = Stage::Confirmed(index);
-        }
+        self.answered(token, Stage::Confirmed(index));
     }
 
     /// A question will not be answered: the leader stepped down.
     pub(crate) fn refused(&mut self, token: ReadToken) {
-        if let Some(waiting) = self.asked(token) {
-            waiting.stage = Stage::Unasked;
-        }
+        self.answered(token, Stage::Unasked);
     }
 
-    fn asked(&mut self, token: ReadToken) -> Option<&mut Waiting> {
-        let stage = Stage::Asked(token);
-        self.waiting
-            .iter_mut()
-            .find(|waiting| waiting.stage == stage)
+    fn answered(&mut self, token: ReadToken, stage: Stage) {
+        for waiting in &mut self.waiting {
+            if waiting.stage == Stage::Asked(token) {
+                waiting.stage = stage;
+            }
+        }
     }
 
     /// Takes out a plan that may run now that `applied` has been applied.
@@ -122,24 +133,10 @@ impl Reads {
                 failed.push((waiting.plan, Failure::NeverHanded { waited_ms }));
             }
         }
-        for waiting in &mut self.waiting {
-            if waiting.stage == Stage::Unasked && !waiting.ask(raft, &mut self.last_token) {
-                break;
-            }
+        let mut stages = self.waiting.iter().map(|waiting| waiting.stage);
+        if stages.any(|stage| stage == Stage::Unasked) {
+            self.ask_for_all(raft);
         }
-    }
-}
-
-impl Waiting {
-    /// Asks for a read index. False: there is nobody to ask.
-    fn ask(&mut self, raft: &mut Raft, last_token: &mut u64) -> bool {
-        *last_token += 1;
-        let token = ReadToken(*last_token);
-        let is_asked = raft.read_index(token).is_ok();
-        if is_asked {
-            self.stage = Stage::Asked(token);
-        }
-        is_asked
     }
 }
 
@@ -210,6 +207,25 @@ mod tests {
         assert_eq!(taken(&mut reads, index).as_deref(), Some("ab"));
         assert_eq!(taken(&mut reads, index).as_deref(), Some("c"));
         assert!(reads.is_empty());
+    }
+
+    #[test]
+    fn what_piled_up_without_a_leader_shares_a_question_when_there_is_one() {
+        let mut nobody = raft(3);
+        let mut reads = Reads::default();
+        for (turn, name) in (0..).zip(["a", "b", "c"]) {
+            gather(&mut reads, name);
+            reads.ask(&mut nobody, turn, TIMEOUT_US);
+        }
+        assert_eq!(reads.waiting_count(), 3);
+        let mut leader = raft(1);
+        reads.tick(&mut leader, 3, &mut Vec::new());
+        let confirmed = settle(&mut leader);
+        assert_eq!(confirmed.len(), 1);
+        reads.confirmed(confirmed[0].0, confirmed[0].1);
+        for name in ["a", "b", "c"] {
+            assert_eq!(taken(&mut reads, u64::MAX).as_deref(), Some(name));
+        }
     }
 
     #[test]

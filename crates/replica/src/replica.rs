@@ -312,7 +312,7 @@ impl Replica {
         output.close.append(&mut self.node.closing);
         output.resumed.append(&mut self.resumed);
         output.shutdown = self.node.shutdown.take();
-        output.fatal = self.fatal.take();
+        output.fatal.clone_from(&self.fatal);
     }
 
     /// Takes no more input of clients, and hands leadership over. What has been received is still
@@ -335,10 +335,11 @@ impl Replica {
         self.node.host = host;
     }
 
-    /// Whether this node can serve reads now: it knows a leader, and has applied what it knows to
-    /// be committed.
+    /// Whether this node can serve reads now: it knows a leader, has applied what it knows to be
+    /// committed, and does not stop.
     pub fn is_ready(&self) -> bool {
-        self.node.machine.is_bootstrapped()
+        !self.draining
+            && self.node.machine.is_bootstrapped()
             && self.raft.leader().is_some()
             && self.node.consensus.applied >= self.raft.commit()
     }

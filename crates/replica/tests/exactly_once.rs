@@ -51,7 +51,7 @@ fn batches_lost_doubled_or_late_on_their_way_are_applied_once_and_in_order() {
             world.fate = Box::new(move |_, _, message| {
                 count.set(count.get() + u32::from(is_forward(message)));
                 // The first attempts have trouble, so that there is an end.
-                match is_forward(message) && count.get() % every == 0 && count.get() < 4 {
+                match is_forward(message) && count.get().is_multiple_of(every) && count.get() < 4 {
                     true => fate,
                     false => Fate::Arrives,
                 }
