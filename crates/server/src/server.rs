@@ -24,7 +24,7 @@ use wal::{DataDir, Recovery};
 
 use crate::admin::Admin;
 use crate::clock::{Clock, wall_ms};
-use crate::config::{Address, Config, TestVfs};
+use crate::config::{Address, Config, Origin, TestVfs};
 use crate::disk::{Disk, Log, OnFailure};
 use crate::error::ServeError;
 use crate::host;
@@ -487,12 +487,24 @@ fn node_info(config: &Config, drawn: &Drawn, tcp_port: u16) -> NodeInfo {
         version: VERSION.into(),
         os: host::os_name(),
         executable: path_text(std::env::current_exe()),
-        config_file: String::new(),
+        config_file: config_file(config),
         data_dir: path_text(std::path::absolute(&config.data_dir)),
         started_wall_ms: wall_ms(),
         bind: join(&config.bind),
         cluster_name: config.cluster_name.clone(),
     }
+}
+
+/// The file that settings came from, if any did.
+fn config_file(config: &Config) -> String {
+    let origins = Config::settings()
+        .iter()
+        .map(|setting| config.origin(setting.key));
+    let mut files = origins.filter_map(|origin| match origin {
+        Origin::File { path, .. } => Some(path.display().to_string()),
+        _ => None,
+    });
+    files.next().unwrap_or_default()
 }
 
 fn join(addresses: &[Address]) -> String {

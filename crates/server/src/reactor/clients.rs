@@ -29,6 +29,10 @@ const TOO_MANY_CLIENTS: &[u8] = b"-ERR max number of clients reached\r\n";
 const LINGER_US: u64 = 100_000;
 const CLOSE_TIMEOUT_US: u64 = 2_000_000;
 
+/// Output from which on the replica may have held back a client's next requests. Once that much has
+/// left, another turn follows without waiting for an event.
+const HELD_BACK_BYTES: u64 = 16 * 1024;
+
 /// Bounds on what may wait for a client that does not read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OutputLimits {
@@ -50,6 +54,8 @@ pub(crate) struct Clients {
     watched: Vec<usize>,
     limits: OutputLimits,
     tls: Option<Arc<rustls::ServerConfig>>,
+    /// Enough output has left that requests which waited for it may be started.
+    is_turn_owed: bool,
     pub(crate) received_bytes: u64,
     pub(crate) sent_bytes: u64,
 }
@@ -87,6 +93,7 @@ impl Clients {
             watched: Vec::new(),
             limits,
             tls,
+            is_turn_owed: false,
             received_bytes: 0,
             sent_bytes: 0,
         }
@@ -145,6 +152,7 @@ impl Clients {
         now: Now,
         scratch: &mut [u8],
     ) {
+        self.is_turn_owed = false;
         for _ in 0..self.readable.len() {
             let Some(slot) = self.readable.pop_front() else {
                 return;
@@ -155,9 +163,9 @@ impl Clients {
         }
     }
 
-    /// Whether connections wait to be read.
+    /// Whether a turn is wanted without waiting for an event.
     pub(crate) fn has_work(&self) -> bool {
-        !self.readable.is_empty()
+        self.is_turn_owed || !self.readable.is_empty()
     }
 
     /// The replica takes input from this client again.
@@ -202,6 +210,7 @@ impl Clients {
         let is_to_watch = connection.soft_since_us.is_some() && !connection.is_watched;
         connection.is_watched |= is_to_watch;
         self.sent_bytes += sent;
+        self.is_turn_owed |= sent >= HELD_BACK_BYTES;
         if fate == Fate::Ends {
             self.end(registry, replica, id.slot());
         } else if is_to_watch {
