@@ -224,11 +224,7 @@ impl Replica {
 
     /// A request of this client waits for something other than its own runs: look again at ticks.
     fn note_waiting(&mut self, client: ClientId) {
-        let now_us = self.node.now.mono_us;
-        if let Some(session) = self.node.sessions.find_mut(client) {
-            session.waiting_since_us.get_or_insert(now_us);
-            self.waiting.insert(client);
-        }
+        self.waiting.insert(client);
     }
 
     /// Answers a request that cannot be parsed, and disconnects. Returns false if it has to wait
@@ -272,9 +268,7 @@ impl Replica {
         let spec = match find_command(args) {
             Ok(spec) => spec,
             Err(reply) => {
-                if let Some(multi) = &mut session.multi {
-                    multi.aborted = true;
-                }
+                let reply = self.spoil_transaction(client, args[0], reply);
                 let taken = self.reply_error(client, run, &reply);
                 if taken == Taken::Yes {
                     self.node.stats.count_error(&reply);
@@ -283,12 +277,10 @@ impl Replica {
             }
         };
         if let Some(refusal) = self.refusal(client, spec) {
-            if let Some(multi) = &mut self.node.session(client).multi {
-                multi.aborted = true;
-            }
-            let taken = self.reply_error(client, run, refusal.as_bytes());
+            let refusal = self.spoil_transaction(client, args[0], refusal.into_bytes());
+            let taken = self.reply_error(client, run, &refusal);
             if taken == Taken::Yes {
-                self.node.stats.count_rejection(spec.id, refusal.as_bytes());
+                self.node.stats.count_rejection(spec.id, &refusal);
             }
             return taken;
         }
@@ -313,6 +305,22 @@ impl Replica {
                 self.reply_error(client, run, text.as_bytes())
             }
         }
+    }
+
+    /// A command that is refused spoils the transaction in which it stands, and EXEC ends it.
+    /// Returns the reply. Doing it again changes nothing, so it need not wait until the reply has
+    /// found its place.
+    fn spoil_transaction(&mut self, client: ClientId, name: &[u8], refusal: Vec<u8>) -> Vec<u8> {
+        let session = self.node.session(client);
+        if name.eq_ignore_ascii_case(b"exec") {
+            session.multi = None;
+            session.watches.clear();
+            return transaction::refused_exec(&refusal);
+        }
+        if let Some(multi) = &mut session.multi {
+            multi.aborted = true;
+        }
+        refusal
     }
 
     /// Why the client may not run this command now, if it may not.
@@ -504,21 +512,14 @@ impl Replica {
         }
         let now_us = self.node.now.mono_us;
         let timeout_us = self.node.config.request_timeout_ms * 1000;
-        let paused = self.node.pause.is_some_and(|pause| pause.until_us > now_us);
+        if self.node.pause.is_some_and(|pause| pause.until_us > now_us) {
+            self.note_waiting(client);
+            return Some(Taken::No);
+        }
         let full = self.gateway.unapplied_bytes() + bytes > self.node.config.unapplied_bytes_max
             && self.gateway.unapplied_count() > 0;
-        if paused || full {
-            let since = self.node.session(client).waiting_since_us;
-            let waited_us = since.map_or(0, |since| now_us.saturating_sub(since));
-            if paused || waited_us < timeout_us {
-                self.note_waiting(client);
-                return Some(Taken::No);
-            }
-            let failure = Failure::NeverHanded {
-                waited_ms: waited_us / 1000,
-            };
-            self.node.stats.count_failure(failure);
-            return Some(self.reply_error(client, run, failure.of_write().as_bytes()));
+        if full {
+            return Some(self.wait_for_room(client, run));
         }
         let gathered = self.gateway.gathering().bytes();
         if gathered > 0 && gathered + bytes > self.node.config.batch_bytes_max {
@@ -526,6 +527,25 @@ impl Replica {
         }
         self.node.session(client).waiting_since_us = None;
         None
+    }
+
+    /// A write finds the gateway's queue full: it waits until its deadline.
+    fn wait_for_room(&mut self, client: ClientId, run: &mut Run) -> Taken {
+        let now_us = self.node.now.mono_us;
+        let session = self.node.session(client);
+        let waited_us = now_us - *session.waiting_since_us.get_or_insert(now_us);
+        if waited_us < self.node.config.request_timeout_ms * 1000 {
+            self.note_waiting(client);
+            return Taken::No;
+        }
+        let failure = Failure::NeverHanded {
+            waited_ms: waited_us / 1000,
+        };
+        let taken = self.reply_error(client, run, failure.of_write().as_bytes());
+        if taken == Taken::Yes {
+            self.node.stats.count_failure(failure);
+        }
+        taken
     }
 
     fn start_multi(&mut self, client: ClientId, run: &mut Run) -> Taken {
@@ -627,10 +647,16 @@ impl Replica {
         if !self.may_join(client, run) {
             return Taken::No;
         }
-        self.target_reads(run);
         let Some(multi) = self.node.session(client).multi.take() else {
             return Taken::Yes;
         };
+        if multi.has_read && multi.has_session {
+            // A read that meets a key due by the clock is repeated in the log, and the transaction
+            // with it: what must not be done twice is done there at once.
+            self.target_log(run);
+        } else {
+            self.target_reads(run);
+        }
         let plan = self.plan(run);
         plan.exec(client, multi.count, false);
         transaction::push_steps(plan, client, &multi);
@@ -691,7 +717,9 @@ impl Session {
         push_command(&mut multi.commands, spec.id, db, args.iter().copied());
         multi.count += 1;
         multi.has_write |= spec.is_write();
+        multi.has_read |= matches!(kind, Kind::Read);
         if let Kind::Session(command) = kind {
+            multi.has_session = true;
             multi.solo |= command.schedule == Schedule::Alone;
         }
         if spec.name == "select"

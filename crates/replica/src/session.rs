@@ -133,6 +133,10 @@ pub(crate) struct Multi {
     pub(crate) aborted: bool,
     /// At least one is a write.
     pub(crate) has_write: bool,
+    /// At least one reads the keyspace.
+    pub(crate) has_read: bool,
+    /// At least one concerns the connection, the node or the cluster.
+    pub(crate) has_session: bool,
     /// At least one changes the session, so that nothing may be started behind EXEC until it ran.
     pub(crate) solo: bool,
     /// The database SELECT inside the transaction has chosen, `None` before one.

@@ -23,6 +23,12 @@ pub(crate) const NESTED_MULTI: &str = "ERR MULTI calls can not be nested";
 /// WATCH inside MULTI.
 pub(crate) const WATCH_INSIDE_MULTI: &str = "ERR WATCH inside MULTI is not allowed";
 
+/// The reply to an EXEC that is itself refused: the transaction is gone, and the reply says so.
+pub(crate) fn refused_exec(refusal: &[u8]) -> Vec<u8> {
+    let reason = refusal.strip_prefix(b"ERR ").unwrap_or(refusal);
+    [b"EXECABORT Transaction discarded because of: ", reason].concat()
+}
+
 /// Remembers the versions that the keys have at this point of the log.
 pub(crate) fn watch(
     node: &mut Node,

@@ -218,3 +218,47 @@ fn skipped_replies_are_those_that_redis_skips() {
     world.settle();
     assert_eq!(world.replies(client), ["a", "nil", "2", "OK", "OK", "3"]);
 }
+
+#[test]
+fn a_transaction_whose_read_is_put_off_does_its_other_commands_once() {
+    let mut world = World::ready(3);
+    let follower = world.follower();
+    world.node(follower).clock_offset_ms = 5_000;
+    let (client, victim) = (world.client(follower), world.client(follower));
+    let id = world.show(victim, &["CLIENT", "ID"]);
+    assert_eq!(world.show(client, &["SET", "due", "v", "PX", "1000"]), "OK");
+    let requests: [&[&str]; 4] = [
+        &["MULTI"],
+        &["CLIENT", "KILL", "ID", &id],
+        &["GET", "due"],
+        &["EXEC"],
+    ];
+    let replies = world.pipeline(client, &requests);
+    assert_eq!(show(&replies[3]), "[1 v]");
+}
+
+#[test]
+fn time_spent_in_a_pause_is_not_counted_against_a_write() {
+    let mut world = World::with(3, |config| {
+        config.unapplied_bytes_max = 1_000;
+        config.batch_bytes_max = 300;
+    });
+    let node = {
+        world.leader();
+        world.follower()
+    };
+    let other = world.client(node);
+    assert_eq!(
+        world.show(other, &["CLIENT", "PAUSE", "10000", "WRITE"]),
+        "OK"
+    );
+    let value = "v".repeat(200);
+    let clients: Vec<_> = (0..20).map(|_| world.client(node)).collect();
+    for &client in &clients {
+        world.send(client, &[&["SET", "k", &value]]);
+    }
+    world.run_ms(11_000);
+    for &client in &clients {
+        assert_eq!(world.replies(client), ["OK"]);
+    }
+}
