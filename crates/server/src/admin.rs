@@ -2,11 +2,12 @@
 //!
 //! - `/metrics`: figures in the Prometheus (OpenMetrics) text format;
 //! - `/healthz`: 200 while the process runs, for "restart it if this fails";
-//! - `/readyz`: 200 while this node can serve reads, else 503 and the reason, for "send clients here".
+//! - `/readyz`: 200 while this node can serve reads, else 503 and the reason, for "send clients
+//!   here".
 //!
-//! It answers from what the reactor last published, so it can neither slow the reactor down nor hang with it:
-//! a reactor that is stuck shows as a 503. Nothing here changes anything, and there is no
-//! authentication: bind it where only monitoring can reach it.
+//! It answers from what the reactor last published, so it can neither slow the reactor down nor
+//! hang with it: a reactor that is stuck shows as a 503. Nothing here changes anything, and there
+//! is no authentication: bind it where only monitoring can reach it.
 
 use std::convert::Infallible;
 use std::io;

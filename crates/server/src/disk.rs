@@ -1,22 +1,23 @@
-//! The disk thread: it alone writes, syncs and reads the log, so that the reactor never waits for a disk.
+//! The disk thread: it alone writes, syncs and reads the log, so that the reactor never waits for a
+//! disk.
 //!
 //! # Group commit
-//! While one sync runs, the reactor goes on handing over writes. The thread then takes all of them at
-//! once: one append, one sync, one completion that names the last. The more there is to do, the more one
-//! sync carries; when there is little, a write waits for nobody.
+//! While one sync runs, the reactor goes on handing over writes. The thread then takes all of them
+//! at once: one append, one sync, one completion that names the last. The more there is to do, the
+//! more one sync carries; when there is little, a write waits for nobody.
 //!
 //! # Waking up
-//! A wake-up is a system call and a context switch, and under load both sides are awake anyway. So each
-//! side says when it is about to sleep, and is only woken then. The flags are checked after the
-//! queue has been filled on one side, and raised before the queue is checked on the other, in one total
-//! order (`SeqCst`, or under the queue's lock), so that no wake-up is lost.
+//! A wake-up is a system call and a context switch, and under load both sides are awake anyway. So
+//! each side says when it is about to sleep, and is only woken then. The flags are checked after
+//! the queue has been filled on one side, and raised before the queue is checked on the other, in
+//! one total order (`SeqCst`, or under the queue's lock), so that no wake-up is lost.
 //!
 //! # Failure
 //! A failed write or sync is final: what the disk holds is unknown, and trying again can report
 //! success for data that is gone (the PostgreSQL fsync bug of 2018; Rebello et al., USENIX ATC
-//! 2020). The process says so in one line and exits, without another word to anybody.
-//! A *full* disk is no failure: nothing was written. The write is kept, the replica refuses new ones
-//! and serves reads, and the write is carried out when there is space.
+//! 2020). The process says so in one line and exits, without another word to anybody. A *full* disk
+//! is no failure: nothing was written. The write is kept, the replica refuses new ones and serves
+//! reads, and the write is carried out when there is space.
 
 use std::collections::VecDeque;
 use std::io;

@@ -1,4 +1,5 @@
-//! The shell of a Quorate node: sockets, peers, disk thread, timers, admin HTTP, configuration, TLS.
+//! The shell of a Quorate node: sockets, peers, disk thread, timers, admin HTTP, configuration,
+//! TLS.
 //!
 //! Everything that decides anything is in `replica` and below, which see no socket, no clock and no
 //! thread. This crate is the outside that they lack: it turns readiness, time and finished disk
@@ -21,7 +22,8 @@
 //! - A node that cannot start has changed nothing, says why in one line, and exits with code 2.
 //!
 //! # What is left out
-//! Rules of consensus and of commands. More reactors: they come with more groups, each with its own.
+//! Rules of consensus and of commands. More reactors: they come with more groups, each with its
+//! own.
 
 pub mod config;
 pub mod peer;

@@ -160,8 +160,8 @@ impl Listener {
                     return Accepted::OutOfDescriptors(error);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Accepted::Empty,
-                // The connection failed while it waited (ECONNABORTED and its kin): not the listener's
-                // trouble, the next one is asked for.
+                // The connection failed while it waited (ECONNABORTED and its kin): not the
+                // listener's trouble, the next one is asked for.
                 Err(_) => {}
             }
         }

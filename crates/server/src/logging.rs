@@ -1,7 +1,8 @@
 //! The node's own log: lines on standard error, for people or for machines.
 //!
 //! Not to be confused with the replicated log. What is worth a line: starting and stopping, role
-//! changes, peers that come, go or are refused, disks that are slow or full, and whatever ends the process.
+//! changes, peers that come, go or are refused, disks that are slow or full, and whatever ends the
+//! process.
 
 use std::panic;
 
@@ -10,8 +11,8 @@ use tracing_subscriber::fmt::time::SystemTime;
 
 use crate::config::{Config, LogFormat};
 
-/// Sets up the process-wide subscriber and the panic hook. A subscriber that is already there stays:
-/// a process that embeds a node has its own.
+/// Sets up the process-wide subscriber and the panic hook. A subscriber that is already there
+/// stays: a process that embeds a node has its own.
 pub(crate) fn init(config: &Config) {
     let filter = EnvFilter::new(config.log_level.word());
     let builder = tracing_subscriber::fmt()
@@ -26,9 +27,9 @@ pub(crate) fn init(config: &Config) {
     abort_on_panic();
 }
 
-/// A panic anywhere ends the process: a reactor without its disk thread, or a disk thread without its
-/// reactor, is a node that neither serves nor fails over. The other nodes see the connections reset
-/// and go on within milliseconds.
+/// A panic anywhere ends the process: a reactor without its disk thread, or a disk thread without
+/// its reactor, is a node that neither serves nor fails over. The other nodes see the connections
+/// reset and go on within milliseconds.
 fn abort_on_panic() {
     let default_hook = panic::take_hook();
     panic::set_hook(Box::new(move |info| {

@@ -1,8 +1,8 @@
 //! SIGTERM and SIGINT, turned into a readable socket for the reactor's poll.
 //!
-//! A handler may do next to nothing, so it only writes one byte to a socket pair (signal-hook's "self-pipe").
-//! The first signal asks for an orderly stop; a second one ends the process from within the handler,
-//! so that it works even if the reactor is stuck.
+//! A handler may do next to nothing, so it only writes one byte to a socket pair (signal-hook's
+//! "self-pipe"). The first signal asks for an orderly stop; a second one ends the process from
+//! within the handler, so that it works even if the reactor is stuck.
 
 use std::io;
 use std::io::Read as _;

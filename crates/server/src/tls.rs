@@ -1,7 +1,8 @@
 //! Certificates, keys and authorities from PEM files to rustls configurations.
 //!
-//! Clients may be asked for a certificate; peers always are, both ways: the peer port can change the
-//! data, so only holders of a certificate of the cluster's own authority get to say a word there.
+//! Clients may be asked for a certificate; peers always are, both ways: the peer port can change
+//! the data, so only holders of a certificate of the cluster's own authority get to say a word
+//! there.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,12 +1,13 @@
 //! A byte stream that is either plain TCP or TLS over it, for a readiness loop.
 //!
 //! The reactor is edge-triggered: it reads or writes a stream until the stream says
-//! [`WouldBlock`](io::ErrorKind::WouldBlock), and then waits for the next edge. rustls keeps its own
-//! buffers between the socket and the plaintext, so two questions have other answers over TLS than
-//! over a bare socket, and both are asked here rather than guessed by the caller:
+//! [`WouldBlock`](io::ErrorKind::WouldBlock), and then waits for the next edge. rustls keeps its
+//! own buffers between the socket and the plaintext, so two questions have other answers over TLS
+//! than over a bare socket, and both are asked here rather than guessed by the caller:
 //!
-//! - "Did a short read empty the socket?" ([`Transport::short_read_is_empty`]): yes on a bare socket,
-//!   which saves one system call a turn; never over TLS, where records and reads do not line up.
+//! - "Did a short read empty the socket?" ([`Transport::short_read_is_empty`]): yes on a bare
+//!   socket, which saves one system call a turn; never over TLS, where records and reads do not
+//!   line up.
 //! - "Is there output that the caller has already handed over?" ([`Transport::wants_write`]): never
 //!   on a bare socket; over TLS, records may wait for the socket, handshake records among them.
 
@@ -75,8 +76,8 @@ impl Transport {
         })))
     }
 
-    /// Reads plaintext. `Ok(0)` is the end of the stream; `WouldBlock` means that nothing is left to
-    /// read until the next readable edge.
+    /// Reads plaintext. `Ok(0)` is the end of the stream; `WouldBlock` means that nothing is left
+    /// to read until the next readable edge.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Transport::Plain(socket) => retry_interrupted(|| socket.read(buffer)),
@@ -84,7 +85,8 @@ impl Transport {
         }
     }
 
-    /// Writes plaintext and returns how much was taken, which over TLS may still wait for the socket.
+    /// Writes plaintext and returns how much was taken, which over TLS may still wait for the
+    /// socket.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Transport::Plain(socket) => retry_interrupted(|| socket.write(bytes)),
@@ -127,7 +129,8 @@ impl Transport {
         matches!(self, Transport::Plain(_))
     }
 
-    /// Whether bytes taken by [`write`](Self::write), or made by the TLS handshake, wait for the socket.
+    /// Whether bytes taken by [`write`](Self::write), or made by the TLS handshake, wait for the
+    /// socket.
     pub(crate) fn wants_write(&self) -> bool {
         match self {
             Transport::Plain(_) => false,

@@ -1,9 +1,9 @@
 //! Between the messages that replicas mean and the frames that travel.
 //!
-//! Encoding cannot fail. Decoding believes nothing: whatever bytes come, the result is a message whose
-//! every field is in the range its type promises, or a [`DecodeError`]. What is plausible *as Raft*
-//! (terms, positions, whether entries follow each other) is not judged here but by `raft`, which has
-//! to judge it anyway.
+//! Encoding cannot fail. Decoding believes nothing: whatever bytes come, the result is a message
+//! whose every field is in the range its type promises, or a [`DecodeError`]. What is plausible *as
+//! Raft* (terms, positions, whether entries follow each other) is not judged here but by `raft`,
+//! which has to judge it anyway.
 
 use bytes::Bytes;
 use prost::Message as _;

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! The checksum is there although TCP has one: sixteen bits of sum let damage from a bad network
-//! card or a middlebox through every so often, and what comes in here is written to a log that three
-//! machines then agree on. A frame that fails it ends the connection: nothing after it can be
+//! card or a middlebox through every so often, and what comes in here is written to a log that
+//! three machines then agree on. A frame that fails it ends the connection: nothing after it can be
 //! trusted to be at a frame boundary.
 //!
 //! A body is handed out as [`Bytes`] that share the receive buffer, so an entry's payload goes from
@@ -24,8 +24,8 @@ pub const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Bytes before the body.
 pub const FRAME_HEADER_BYTES: usize = 8;
 
-/// How far ahead of the bytes that have arrived the receive buffer may grow. A header that announces
-/// 64 MiB therefore costs this much, not 64 MiB, until its bytes come.
+/// How far ahead of the bytes that have arrived the receive buffer may grow. A header that
+/// announces 64 MiB therefore costs this much, not 64 MiB, until its bytes come.
 const GROW_BYTES: usize = 64 * 1024;
 
 /// Why a byte stream is not a sequence of frames. Always the sender's fault, or the network's.
@@ -54,8 +54,8 @@ pub enum FrameError {
     },
 }
 
-/// Reserves a frame's header in `out` and returns where the frame starts; the body follows, and then
-/// [`finish_frame`] fills the header in. So a body is encoded in place, once.
+/// Reserves a frame's header in `out` and returns where the frame starts; the body follows, and
+/// then [`finish_frame`] fills the header in. So a body is encoded in place, once.
 pub fn begin_frame(out: &mut Vec<u8>) -> usize {
     let start = out.len();
     out.extend_from_slice(&[0; FRAME_HEADER_BYTES]);

@@ -1,16 +1,17 @@
 //! How two nodes meet: who may talk to whom, decided before any of Raft's messages flows.
 //!
-//! The dialler sends [`MAGIC`] and one `Hello` frame; the acceptor answers with [`MAGIC`] and either
-//! a `Welcome` (who it is, in the same fields) or a `Refused`. The dialler judges the `Welcome` by the
-//! same rules and may answer with a `Refused` of its own. So both sides learn the reason and both
-//! log it; a refusal is never a connection that "just closes".
+//! The dialler sends [`MAGIC`] and one `Hello` frame; the acceptor answers with [`MAGIC`] and
+//! either a `Welcome` (who it is, in the same fields) or a `Refused`. The dialler judges the
+//! `Welcome` by the same rules and may answer with a `Refused` of its own. So both sides learn the
+//! reason and both log it; a refusal is never a connection that "just closes".
 //!
 //! What is refused, and why it must be:
 //!
-//! - another **cluster id**: two clusters whose address lists were mixed up would otherwise elect one
-//!   leader and merge two histories;
+//! - another **cluster id**: two clusters whose address lists were mixed up would otherwise elect
+//!   one leader and merge two histories;
 //! - a **node id** in use by another live process, or our own: two processes that vote as one node
-//!   are two votes of one voter, which breaks the one-vote-per-term rule of the Raft paper (section 5.2);
+//!   are two votes of one voter, which breaks the one-vote-per-term rule of the Raft paper (section
+//!   5.2);
 //! - an **unknown** id, or an address that reaches **another node** than the configuration says;
 //! - a **protocol version** that this release does not speak, older or newer.
 //!
@@ -86,8 +87,8 @@ pub enum RefusalReason {
 }
 
 impl RefusalReason {
-    /// Reads the number that travels; an unknown one, from a newer release, is `Malformed`: the text
-    /// beside it says what it is.
+    /// Reads the number that travels; an unknown one, from a newer release, is `Malformed`: the
+    /// text beside it says what it is.
     pub fn from_code(code: u32) -> RefusalReason {
         match code {
             1 => RefusalReason::WrongCluster,

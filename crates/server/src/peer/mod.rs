@@ -2,21 +2,22 @@
 //!
 //! # Two connections a pair, one each way
 //! Every node dials every other, sends its messages on the connection it dialled, and receives on
-//! those it accepted. The alternative, one connection a pair, needs a rule for who dials and another
-//! for when both do; and it makes a node whose own port is unreachable look half alive. Two need no rule:
-//! whoever has something to say owns the connection it says it on, with its own queue, its own
-//! backoff and its own probe, and nobody's queue can hold up anybody else's.
+//! those it accepted. The alternative, one connection a pair, needs a rule for who dials and
+//! another for when both do; and it makes a node whose own port is unreachable look half alive. Two
+//! need no rule: whoever has something to say owns the connection it says it on, with its own
+//! queue, its own backoff and its own probe, and nobody's queue can hold up anybody else's.
 //!
 //! # What ends a connection, and what the replica is told
 //! A killed process is known at once: its kernel closes both connections, which shows as end of
-//! stream or reset, and new attempts are refused. The replica is told [`Disconnect::Reset`], and may
-//! start an election without waiting for a timeout (design section 4). A silent path is found by pings
-//! of ours: no pong for the idle timeout, and the connection is dropped as [`Disconnect::Lost`].
+//! stream or reset, and new attempts are refused. The replica is told [`Disconnect::Reset`], and
+//! may start an election without waiting for a timeout (design section 4). A silent path is found
+//! by pings of ours: no pong for the idle timeout, and the connection is dropped as
+//! [`Disconnect::Lost`].
 //!
 //! # What may get lost
-//! Messages are dropped when a peer is not connected or its queue is full, and never wait elsewhere.
-//! Raft's own messages all tolerate loss. A forwarded batch that is dropped is sent again by its gateway,
-//! which learns of every disconnect.
+//! Messages are dropped when a peer is not connected or its queue is full, and never wait
+//! elsewhere. Raft's own messages all tolerate loss. A forwarded batch that is dropped is sent
+//! again by its gateway, which learns of every disconnect.
 
 pub mod codec;
 pub mod frame;
@@ -247,8 +248,8 @@ impl Peers {
                 .drive(&self.context, now_us, scratch);
             self.outbound_outcome(index, now_us, outcome);
         }
-        // Known peers first: one whose process has just been replaced is seen to have closed its old
-        // connection before its new one is judged.
+        // Known peers first: one whose process has just been replaced is seen to have closed its
+        // old connection before its new one is judged.
         let greeted = |inbound: &Inbound| inbound.node().is_some();
         for is_greeted in [true, false] {
             for index in 0..self.inbound.len() {
@@ -291,8 +292,8 @@ impl Peers {
                 self.unflushed.push(index);
             }
         } else if peer.outbound.is_up() && matches!(message, PeerMessage::Forward(_)) {
-            // Its gateway has to learn that a batch did not leave. A peer that lets this much pile up
-            // gains from a new connection anyway.
+            // Its gateway has to learn that a batch did not leave. A peer that lets this much pile
+            // up gains from a new connection anyway.
             peer.outbound.drop_connection(&self.context, now_us);
             self.down(index, Disconnect::Lost, "its queue is full");
         }
@@ -502,8 +503,9 @@ impl Peers {
             .push(PeerEvent::Connected(node, peer.info.clone()));
     }
 
-    /// Tells the replica, but only what it does not know: a process that is gone is refused again at
-    /// every attempt, and an attempt that times out says nothing new about a peer that was not there.
+    /// Tells the replica, but only what it does not know: a process that is gone is refused again
+    /// at every attempt, and an attempt that times out says nothing new about a peer that was not
+    /// there.
     fn down(&mut self, index: usize, disconnect: Disconnect, reason: &str) {
         let peer = &mut self.peers[index];
         let is_news = match (peer.reported, disconnect) {

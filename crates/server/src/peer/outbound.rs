@@ -1,9 +1,9 @@
 //! The connection that this node dials to one peer, and sends everything for that peer on.
 //!
-//! A small state machine: wait, resolve, connect, greet, up; any failure leads back to waiting, with
-//! a delay that doubles from 10 ms to 1 s and is drawn at random around that, so that the nodes
-//! of a cluster that restarts together do not dial in step. The first delays are short because a
-//! peer that was killed and started again should be met within milliseconds.
+//! A small state machine: wait, resolve, connect, greet, up; any failure leads back to waiting,
+//! with a delay that doubles from 10 ms to 1 s and is drawn at random around that, so that the
+//! nodes of a cluster that restarts together do not dial in step. The first delays are short
+//! because a peer that was killed and started again should be met within milliseconds.
 
 use std::io;
 use std::net::SocketAddr;
@@ -30,9 +30,9 @@ const BACKOFF_MAX_US: u64 = 1_000_000;
 /// How long a TCP connection may take to come up, and again how long the greeting may take.
 const CONNECT_TIMEOUT_US: u64 = 1_000_000;
 
-/// How far the queue of one peer may grow. Messages beyond it are dropped: all of Raft's may be lost
-/// (the leader's probes and heartbeats find out what is missing), and Raft's own window keeps honest
-/// traffic far below. It bounds the memory that a stalled peer can cost the others.
+/// How far the queue of one peer may grow. Messages beyond it are dropped: all of Raft's may be
+/// lost (the leader's probes and heartbeats find out what is missing), and Raft's own window keeps
+/// honest traffic far below. It bounds the memory that a stalled peer can cost the others.
 pub(super) const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The dialled connection of one peer.
@@ -185,7 +185,8 @@ impl Outbound {
         }
     }
 
-    /// Queues a message. Returns false if it cannot be, because the peer is not there or far behind.
+    /// Queues a message. Returns false if it cannot be, because the peer is not there or far
+    /// behind.
     pub(super) fn send(&mut self, context: &PeerContext, message: &PeerMessage) -> bool {
         let stream = self.stream.as_mut().filter(|_| self.phase == Phase::Up);
         let Some(stream) = stream.filter(|stream| stream.queued_bytes() <= QUEUE_BYTES_MAX) else {

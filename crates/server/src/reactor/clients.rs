@@ -1,9 +1,9 @@
 //! Client connections: sockets in, sockets out. What the bytes mean is the replica's business.
 //!
 //! A connection is read at most once a turn, into one buffer that all share, and written at most
-//! once a turn, from the output that the replica keeps for it. Nothing is allocated per command, and the
-//! connections that have more to read wait in line, so that one busy pipeline cannot starve the
-//! others.
+//! once a turn, from the output that the replica keeps for it. Nothing is allocated per command,
+//! and the connections that have more to read wait in line, so that one busy pipeline cannot starve
+//! the others.
 
 use std::collections::VecDeque;
 use std::io;
@@ -25,7 +25,8 @@ use crate::transport::Transport;
 const TOO_MANY_CLIENTS: &[u8] = b"-ERR max number of clients reached\r\n";
 
 /// How long a client that has ended its half of the connection is kept, for replies on their way
-/// (`printf 'SET k v\r\n' | nc -N`), and how long one that is to be closed may take to read its last.
+/// (`printf 'SET k v\r\n' | nc -N`), and how long one that is to be closed may take to read its
+/// last.
 const LINGER_US: u64 = 100_000;
 const CLOSE_TIMEOUT_US: u64 = 2_000_000;
 
@@ -125,8 +126,8 @@ impl Clients {
         let Some(Some(connection)) = self.connections.get_mut(slot) else {
             return;
         };
-        // Both directions are gone: nobody is there to read a reply. Seen here because a client that
-        // is not being read, for backpressure, would not be noticed otherwise.
+        // Both directions are gone: nobody is there to read a reply. Seen here because a client
+        // that is not being read, for backpressure, would not be noticed otherwise.
         if event.is_error() || (event.is_read_closed() && event.is_write_closed()) {
             self.end(registry, replica, slot);
             return;

@@ -1,12 +1,12 @@
 //! The reactor: one thread that owns every socket and the replica, and turns one into the other.
 //!
-//! One turn: sleep until something is ready; read what is; tell the replica of finished disk work and of
-//! time; let it produce ([`Replica::drain`]); carry that out. The order of the last step is the order of what takes
-//! longest elsewhere: the disk first, then the peers, then the clients.
+//! One turn: sleep until something is ready; read what is; tell the replica of finished disk work
+//! and of time; let it produce ([`Replica::drain`]); carry that out. The order of the last step is
+//! the order of what takes longest elsewhere: the disk first, then the peers, then the clients.
 //!
 //! There is no lock on a command's way, because nobody else touches the replica, and few system
-//! calls: however many commands a turn brings, it makes one poll, one read and one write a connection
-//! that has something, one write a peer, and at most one wake-up of the disk thread.
+//! calls: however many commands a turn brings, it makes one poll, one read and one write a
+//! connection that has something, one write a peer, and at most one wake-up of the disk thread.
 
 mod clients;
 
@@ -36,8 +36,8 @@ pub(crate) const EVENTS_MAX: usize = 1024;
 /// The buffer that all sockets are read into: a connection's share of a turn.
 const SCRATCH_BYTES: usize = 256 * 1024;
 
-/// Ticks that a late turn makes up for. A process that was stopped for a second must not believe that it
-/// heard nothing for a second: what was sent to it waits in its sockets, and is read first.
+/// Ticks that a late turn makes up for. A process that was stopped for a second must not believe
+/// that it heard nothing for a second: what was sent to it waits in its sockets, and is read first.
 const TICKS_PER_TURN_MAX: u64 = 2;
 
 const PUBLISH_INTERVAL_US: u64 = 250_000;
