@@ -1,24 +1,26 @@
 //! One replica of one group: Raft, the state machine, and this node's clients, driven by a shell.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod apply;
+mod start;
+
+use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use raft::{
-    ConfState, Entry, EntryKind, Envelope, LogIndex, Message, NodeId, Raft, ReadRequestId, Ready,
-    Recovered, Role, WriteId,
+    Entry, EntryKind, Envelope, LogIndex, Message, NodeId, Raft, ReadRequestId, Ready, Recovered,
+    Role, WriteId,
 };
 use resp::Encoder;
 
 use crate::batch::BatchReader;
-use crate::bootstrap::{Bootstrap, FEATURE_LEVEL};
 use crate::commands;
 use crate::config::{ClientId, ClientInfo, Config, Disconnect, HostStats, Now, PeerInfo};
 use crate::execute;
-use crate::gateway::{Gateway, OwnBatch};
-use crate::machine::{Admission, Machine};
+use crate::gateway::Gateway;
+use crate::machine::Machine;
 use crate::message::{Forward, ForwardRefused, PeerMessage, Refusal};
 use crate::metrics::Metrics;
-use crate::node::{Consensus, Member, Node};
+use crate::node::{Consensus, Node};
 use crate::output::{Output, Write};
 use crate::plan::Plan;
 use crate::pubsub::PubSub;
@@ -33,16 +35,12 @@ use crate::storage;
 /// How long a client may stay connected without authenticating, where a password is required.
 const AUTHENTICATION_DEADLINE_US: u64 = 10_000_000;
 
-/// Why a replica stops that finds batches of its own applied which it has not made. Raft's promises
-/// are broken by such a disk too: it has forgotten entries that it has acknowledged.
-const NUMBERS_USED: &str = "this node has been started under its present incarnation before: its \
-     data directory is an old copy. Restore no copies; remove the node and add it under a new id";
-
 /// A replica. See the [crate](crate) for what it does; the shell's duties are:
 ///
 /// 1. Call [`tick`](Self::tick) every [`Config::tick_ms`], and pass every input as it comes.
 /// 2. After the inputs of a turn, call [`drain`](Self::drain) once and carry out its [`Output`]:
-///    writes strictly in order, messages to one peer in order.
+///    writes strictly in order, messages to one peer in order and each at most once: a refused
+///    batch is certain not to be in the log only because there was one copy of it.
 /// 3. Never report a write as [`persisted`](Self::persisted) before it and all writes before it are
 ///    on stable storage. The promise of this system rests on that.
 #[derive(Debug)]
@@ -104,7 +102,7 @@ impl Replica {
                 heartbeat_ms: config.heartbeat_ms,
             });
         }
-        let raft = Raft::new(raft_config(&config), recovered)?;
+        let raft = Raft::new(start::raft_config(&config), recovered)?;
         let patience_us = (config.election_timeout_ms * 4).max(1000) * 1000;
         let gateway = Gateway::new(config.node, config.incarnation, patience_us);
         let reads = Reads::default();
@@ -115,7 +113,7 @@ impl Replica {
             pubsub: PubSub::default(),
             stats: Stats::default(),
             slowlog: Slowlog::default(),
-            members: members(&config),
+            members: start::members(&config),
             consensus: Consensus::of(&raft),
             host: HostStats::default(),
             now,
@@ -487,65 +485,6 @@ impl Replica {
         );
     }
 
-    /// Applies one committed entry. Only the entry and the state before it decide what happens;
-    /// the plan of an own batch adds replies.
-    fn apply(&mut self, entry: &Entry) {
-        if self.fatal.is_some() {
-            return;
-        }
-        self.node.machine.begin_entry(entry);
-        self.node.stats.entries_applied += 1;
-        match entry.kind {
-            EntryKind::Noop | EntryKind::Membership => {}
-            EntryKind::Bootstrap => match Bootstrap::decode(&entry.payload) {
-                Ok(record) => self.node.machine.bootstrap(record),
-                Err(error) => self.fatal = Some(error.to_string()),
-            },
-            EntryKind::Batch => self.apply_batch(&entry.payload),
-        }
-    }
-
-    fn apply_batch(&mut self, payload: &Bytes) {
-        let Ok((header, batch)) = BatchReader::open(payload) else {
-            tracing::error!("skipped a batch without a header, as every replica does");
-            return;
-        };
-        let config = &self.node.config;
-        let is_own = header.gateway == config.node && header.incarnation == config.incarnation;
-        match self.node.machine.admit(&header) {
-            Admission::Seen if is_own && self.gateway.is_unapplied(header.sequence) => {
-                self.fatal = Some(NUMBERS_USED.to_owned());
-            }
-            Admission::Seen => {}
-            Admission::Gap if is_own => self.gateway.gap(),
-            Admission::Gap => {}
-            Admission::Apply if is_own => {
-                self.node.stats.batches_applied += 1;
-                match self.gateway.applied(header.sequence, self.node.now.mono_us) {
-                    OwnBatch::Next(Some(plan)) => {
-                        execute::apply_with_plan(&mut self.node, batch, &plan);
-                    }
-                    OwnBatch::Next(None) | OwnBatch::Unknown => self.apply_silently(batch),
-                }
-                self.answer_refused();
-            }
-            Admission::Apply => self.apply_silently(batch),
-        }
-    }
-
-    /// Answers batches that were refused, as soon as those before them are answered.
-    fn answer_refused(&mut self) {
-        while let Some((plan, failure)) = self.gateway.take_refused() {
-            execute::fail(&mut self.node, &plan, failure);
-        }
-    }
-
-    fn apply_silently(&mut self, batch: BatchReader<'_>) {
-        if let Err(error) = execute::apply(&mut self.node, batch) {
-            tracing::error!(%error, "cut a malformed batch short, as every replica does");
-        }
-    }
-
     fn run_reads(&mut self) {
         while let Some(plan) = self.reads.take_ready(self.node.consensus.applied) {
             execute::run_reads(&mut self.node, &plan, &mut self.deferred);
@@ -647,59 +586,4 @@ fn log_role(consensus: &Consensus) {
         (role, None) => tracing::info!(term, %role, "no leader"),
         (role, Some(leader)) => tracing::info!(term, %role, leader = leader.0, "campaigning"),
     }
-}
-
-fn raft_config(config: &Config) -> raft::Config {
-    let ticks = |ms: u64| {
-        u32::try_from(ms / config.tick_ms)
-            .unwrap_or(u32::MAX / 4)
-            .max(1)
-    };
-    let bootstrap = Bootstrap {
-        feature_level: FEATURE_LEVEL,
-        secret: config.cluster_secret,
-        members: config
-            .members
-            .iter()
-            .map(|(&node, peer)| (node, peer.clone()))
-            .collect(),
-    };
-    let election_ticks = ticks(config.election_timeout_ms);
-    raft::Config {
-        cluster: config.cluster,
-        group: config.group,
-        conf: ConfState::of_voters(config.members.keys().copied()),
-        election_timeout_ticks_min: election_ticks,
-        election_timeout_ticks_max: election_ticks * 2,
-        heartbeat_ticks: ticks(config.heartbeat_ms),
-        append_bytes_max: config.batch_bytes_max,
-        uncommitted_bytes_max: config.unapplied_bytes_max * 2,
-        log_cache_bytes_max: config.unapplied_bytes_max,
-        seed: config.seed,
-        bootstrap: Bytes::from(bootstrap.encode()),
-        ..raft::Config::new(config.node, config.members.keys().copied())
-    }
-}
-
-fn members(config: &Config) -> BTreeMap<NodeId, Member> {
-    let member = |(&node, peer_addr): (&NodeId, &String)| {
-        let is_self = node == config.node;
-        let member = Member {
-            peer_addr: peer_addr.clone(),
-            client_addr: if is_self {
-                config.client_addr.clone()
-            } else {
-                String::new()
-            },
-            version: if is_self {
-                config.info.version.clone()
-            } else {
-                String::new()
-            },
-            connected: is_self,
-            matched: 0,
-        };
-        (node, member)
-    };
-    config.members.iter().map(member).collect()
 }

@@ -1,0 +1,78 @@
+//! Committed entries, applied: the same on every replica, with replies on one.
+
+use bytes::Bytes;
+use raft::{Entry, EntryKind};
+
+use crate::batch::BatchReader;
+use crate::bootstrap::Bootstrap;
+use crate::execute;
+use crate::gateway::OwnBatch;
+use crate::machine::Admission;
+
+use super::Replica;
+
+/// Why a replica stops that finds batches of its own applied which it has not made. Raft's promises
+/// are broken by such a disk too: it has forgotten entries that it has acknowledged.
+const NUMBERS_USED: &str = "this node has been started under its present incarnation before: its \
+     data directory is an old copy. Restore no copies; remove the node and add it under a new id";
+
+impl Replica {
+    /// Applies one committed entry. Only the entry and the state before it decide what happens;
+    /// the plan of an own batch adds replies.
+    pub(super) fn apply(&mut self, entry: &Entry) {
+        if self.fatal.is_some() {
+            return;
+        }
+        self.node.machine.begin_entry(entry);
+        self.node.stats.entries_applied += 1;
+        match entry.kind {
+            EntryKind::Noop | EntryKind::Membership => {}
+            EntryKind::Bootstrap => match Bootstrap::decode(&entry.payload) {
+                Ok(record) => self.node.machine.bootstrap(record),
+                Err(error) => self.fatal = Some(error.to_string()),
+            },
+            EntryKind::Batch => self.apply_batch(&entry.payload),
+        }
+    }
+
+    fn apply_batch(&mut self, payload: &Bytes) {
+        let Ok((header, batch)) = BatchReader::open(payload) else {
+            tracing::error!("skipped a batch without a header, as every replica does");
+            return;
+        };
+        let config = &self.node.config;
+        let is_own = header.gateway == config.node && header.incarnation == config.incarnation;
+        match self.node.machine.admit(&header) {
+            Admission::Seen if is_own && self.gateway.is_unapplied(header.sequence) => {
+                self.fatal = Some(NUMBERS_USED.to_owned());
+            }
+            Admission::Seen => {}
+            Admission::Gap if is_own => self.gateway.gap(),
+            Admission::Gap => {}
+            Admission::Apply if is_own => {
+                self.node.stats.batches_applied += 1;
+                match self.gateway.applied(header.sequence, self.node.now.mono_us) {
+                    OwnBatch::Next(Some(plan)) => {
+                        execute::apply_with_plan(&mut self.node, batch, &plan);
+                    }
+                    OwnBatch::Next(None) | OwnBatch::Unknown => self.apply_silently(batch),
+                }
+                self.answer_refused();
+            }
+            Admission::Apply => self.apply_silently(batch),
+        }
+    }
+
+    /// Answers batches that were refused, as soon as those before them are answered.
+    pub(super) fn answer_refused(&mut self) {
+        while let Some((plan, failure)) = self.gateway.take_refused() {
+            execute::fail(&mut self.node, &plan, failure);
+        }
+    }
+
+    fn apply_silently(&mut self, batch: BatchReader<'_>) {
+        if let Err(error) = execute::apply(&mut self.node, batch) {
+            tracing::error!(%error, "cut a malformed batch short, as every replica does");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What a replica starts from, out of its configuration.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use raft::{ConfState, NodeId};
+
+use crate::bootstrap::{Bootstrap, FEATURE_LEVEL};
+use crate::config::Config;
+use crate::node::Member;
+
+/// How Raft is to behave.
+pub(super) fn raft_config(config: &Config) -> raft::Config {
+    let ticks = |ms: u64| {
+        u32::try_from(ms / config.tick_ms)
+            .unwrap_or(u32::MAX / 4)
+            .max(1)
+    };
+    let bootstrap = Bootstrap {
+        feature_level: FEATURE_LEVEL,
+        secret: config.cluster_secret,
+        members: config
+            .members
+            .iter()
+            .map(|(&node, peer)| (node, peer.clone()))
+            .collect(),
+    };
+    let election_ticks = ticks(config.election_timeout_ms);
+    raft::Config {
+        cluster: config.cluster,
+        group: config.group,
+        conf: ConfState::of_voters(config.members.keys().copied()),
+        election_timeout_ticks_min: election_ticks,
+        election_timeout_ticks_max: election_ticks * 2,
+        heartbeat_ticks: ticks(config.heartbeat_ms),
+        append_bytes_max: config.batch_bytes_max,
+        uncommitted_bytes_max: config.unapplied_bytes_max * 2,
+        log_cache_bytes_max: config.unapplied_bytes_max,
+        seed: config.seed,
+        bootstrap: Bytes::from(bootstrap.encode()),
+        ..raft::Config::new(config.node, config.members.keys().copied())
+    }
+}
+
+/// What is known of the members before any has been heard from.
+pub(super) fn members(config: &Config) -> BTreeMap<NodeId, Member> {
+    let member = |(&node, peer_addr): (&NodeId, &String)| {
+        let is_self = node == config.node;
+        let member = Member {
+            peer_addr: peer_addr.clone(),
+            client_addr: if is_self {
+                config.client_addr.clone()
+            } else {
+                String::new()
+            },
+            version: if is_self {
+                config.info.version.clone()
+            } else {
+                String::new()
+            },
+            connected: is_self,
+            matched: 0,
+        };
+        (node, member)
+    };
+    config.members.iter().map(member).collect()
+}
