@@ -9,7 +9,8 @@
 //! It is written to be read beside the paper ("In Search of an Understandable Consensus
 //! Algorithm", Ongaro and Ousterhout, 2014) and the thesis ("Consensus: Bridging Theory and
 //! Practice", Ongaro, 2014): "paper" and "thesis" in the comments are these two. A good order to
-//! read in is `types`, `message`, `raft`, `election`, `append`, `replication`, `drain`.
+//! read in is `types`, `message`, `raft`, `election`, `append`, `replication`, `drain`. The README
+//! beside this crate maps the sections of both to functions, and to the tests that show them.
 //!
 //! # The contract
 //!
@@ -84,10 +85,12 @@
 //! *Early elections.* A silent leader may be slow or partitioned, so followers wait for an election
 //! timeout. But a connection that is *reset* says that the leader's process is dead. A follower
 //! that sees one may ask for pre-votes at once ([`Raft::peer_reset`]), and those whose own
-//! connection was reset too may grant; whoever still hears the leader refuses as ever. So a crash
-//! costs a few round trips instead of a timeout, and a mere hiccup between two nodes costs
-//! nothing. Safety does not depend on it: votes are votes. (It would not be sound beside leader
-//! leases, which count on the timeout; there are none.)
+//! connection was reset too may grant; whoever still hears the leader refuses as ever, and whoever
+//! hears it again forgets the reset. So a crash costs a few round trips instead of a timeout, a mere
+//! hiccup between two nodes costs nothing, and a leader that lives is replaced only if a majority
+//! has lost it within one heartbeat interval, or does not hear it anyway. Safety does not depend on
+//! any of it: votes are votes. (It would not be sound beside leader leases, which count on the
+//! timeout; there are none.)
 //!
 //! *Asynchronous storage* (thesis, section 10.2.1): the leader sends before it has written, and a
 //! replica goes on taking input while its disk works.
