@@ -8,7 +8,7 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 
 use common::{Client, Fate, TICK_MS, World, show};
-use replica::Replica;
+use replica::{PeerMessage, Replica};
 
 const REQUEST_TIMEOUT_MS: u64 = 1_500;
 const KEYS: u64 = 3;
@@ -211,6 +211,7 @@ impl Run {
         let seed = self.seed;
         let outcome = match reply {
             reply if reply.starts_with("-NOQUORUM") => Outcome::NotDone,
+            reply if reply.starts_with("-DISKFULL") => Outcome::NotDone,
             reply if reply.starts_with("-UNCERTAIN") => Outcome::Unknown,
             reply => {
                 assert!(!reply.starts_with('-'), "seed {seed}: {part:?}: {reply}");
@@ -286,7 +287,7 @@ impl Run {
         let count = self.world.nodes.len() as u64;
         let node = 1 + self.dice.below(count);
         let other = 1 + self.dice.below(count);
-        match self.dice.below(12) {
+        match self.dice.below(14) {
             0 | 1 => {
                 if self.world.node(node).replica.is_some() {
                     self.world.crash(node);
@@ -303,6 +304,13 @@ impl Run {
             10 => {
                 for node in &mut self.world.nodes {
                     node.disk_stalled = false;
+                }
+            }
+            11 | 12 => {
+                let is_full = self.dice.one_in(3);
+                let now = self.world.local_now(node);
+                if let Some(replica) = &mut self.world.node(node).replica {
+                    replica.disk_space(now, is_full);
                 }
             }
             _ => {
@@ -340,8 +348,13 @@ impl Run {
     fn finish(&mut self) {
         self.world.fate = Box::new(|_, _, _| Fate::Arrives);
         self.world.latency_ms = 0;
-        for node in &mut self.world.nodes {
+        for id in 1..=self.world.nodes.len() as u64 {
+            let now = self.world.local_now(id);
+            let node = self.world.node(id);
             node.disk_stalled = false;
+            if let Some(replica) = &mut node.replica {
+                replica.disk_space(now, false);
+            }
         }
         self.revive();
         self.world.heal();
@@ -407,9 +420,13 @@ fn run(seed: u64, steps: u64) -> (u64, u64) {
     let mut dice = Dice::new(seed ^ 0xFA7E);
     let (loss, twice, late) = (dice.below(20), dice.below(20), dice.below(20));
     run.world.latency_ms = [0, 0, 1, 25][dice.below(4) as usize];
-    run.world.fate = Box::new(move |_, _, _| match dice.below(200) {
+    run.world.fate = Box::new(move |_, _, message| match dice.below(200) {
         roll if roll < loss => Fate::IsLost,
-        roll if roll < loss + twice => Fate::ArrivesTwice,
+        // What is refused must have been the only copy: the shell owes that (see `Replica`).
+        roll if roll < loss + twice => match message {
+            PeerMessage::Raft(_) => Fate::ArrivesTwice,
+            _ => Fate::Arrives,
+        },
         roll if roll < loss + twice + late => Fate::IsLate { ms: 10 + roll },
         _ => Fate::Arrives,
     });
