@@ -172,12 +172,8 @@ impl Run {
                 self.frozen = None;
             }
             6 => {
-                // An isolated leader, which may not even notice that time goes by.
                 let id = self.cluster.leader().unwrap_or_else(|| self.any_node());
-                self.frozen = self.chance.one_in(2).then_some(id);
-                for peer in (1..=self.nodes).map(NodeId) {
-                    self.cluster.cut.extend([(id, peer), (peer, id)]);
-                }
+                self.isolate(id);
             }
             7 => {
                 let id = self.any_node();
@@ -203,6 +199,32 @@ impl Run {
         }
     }
 
+    /// Cuts off a leader, which may not even notice that time goes by; of five nodes, one may share
+    /// its fate and go on believing in it.
+    fn isolate(&mut self, id: NodeId) {
+        self.frozen = self.chance.one_in(2).then_some(id);
+        let companion = self.any_node();
+        let has_companion = self.nodes == 5 && self.chance.one_in(2);
+        for peer in (1..=self.nodes).map(NodeId) {
+            if !(has_companion && peer == companion) {
+                self.cluster.cut.extend([(id, peer), (peer, id)]);
+            }
+            if has_companion && peer != id {
+                self.cluster
+                    .cut
+                    .extend([(companion, peer), (peer, companion)]);
+            }
+        }
+    }
+
+    /// Lets the inputs of some node gather, as a busy reactor does, or drains the one that gathers.
+    fn gather_or_drain(&mut self) {
+        match self.cluster.gathering.take() {
+            Some(id) if self.cluster.node(id).is_up() => self.cluster.drain(id),
+            _ => self.cluster.gathering = self.any_live_node(),
+        }
+    }
+
     /// Connections to a node that lives are reset, and made again or not.
     fn flap(&mut self) {
         let id = self.cluster.leader().unwrap_or_else(|| self.any_node());
@@ -222,6 +244,7 @@ impl Run {
     }
 
     fn crash(&mut self, id: NodeId) {
+        self.cluster.gathering.take_if(|gathering| *gathering == id);
         let pieces = self.chance.below(8);
         self.cluster
             .crash_torn(id, usize::try_from(pieces).unwrap_or(0));
@@ -244,6 +267,9 @@ impl Run {
 
     fn safety_phase(&mut self, steps: u64) {
         for _ in 0..steps {
+            if self.chance.one_in(10) {
+                self.gather_or_drain();
+            }
             match self.chance.below(100) {
                 0..55 => self.move_message(),
                 55..70 => self.finish_disk_work(),
@@ -272,6 +298,9 @@ impl Run {
     /// All trouble ends. Within a few election timeouts there is one leader, everybody holds and
     /// applies the same, and a read and a write go through on every node.
     fn liveness_phase(&mut self) {
+        if self.cluster.gathering.is_some() {
+            self.gather_or_drain();
+        }
         self.cluster.cut.clear();
         let ids: Vec<NodeId> = self.cluster.nodes.keys().copied().collect();
         for &id in &ids {
