@@ -98,6 +98,7 @@ impl Replica {
         }
     }
 
+    /// Keeps what was not taken, from `start` on, and decides whether the socket is read on.
     fn store_input(
         &mut self,
         client: ClientId,

@@ -13,8 +13,11 @@ pub(crate) type Args<'a> = SmallVec<[&'a [u8]; 8]>;
 /// A command read back from its encoding.
 #[derive(Debug)]
 pub(crate) struct Command<'a> {
+    /// The command, or the subcommand of a container.
     pub(crate) id: CommandId,
+    /// The database it concerns: any number, if the bytes came from elsewhere.
     pub(crate) db: u8,
+    /// Its arguments, its name as typed included.
     pub(crate) args: Args<'a>,
 }
 

@@ -65,19 +65,24 @@ enum Point {
     Failed(Failure),
 }
 
+/// Runs a plan from its first step to its last.
 struct Runner<'a> {
     node: &'a mut Node,
     plan: &'a Plan,
     point: Point,
+    /// The writes of the plan. Gone if they turn out to be malformed.
     batch: Option<BatchReader<'a>>,
-    /// The next step, and where its bytes begin.
+    /// The next step.
     step: usize,
+    /// Where its bytes begin in the plan's buffer.
     byte: usize,
     /// The client whose steps are being run, if it is still there.
     client: Option<ClientId>,
+    /// The protocol that client speaks.
     protocol: Protocol,
     /// The client's output, taken out of its session while its steps run.
     out: Vec<u8>,
+    /// How long the output was before.
     out_start: usize,
     /// When the plan's commands arrived.
     arrived_us: u64,

@@ -33,17 +33,22 @@ pub(crate) enum Step {
 /// Steps in order, for any number of clients.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Plan {
+    /// What is to be done, in order.
     pub(crate) steps: Vec<Step>,
+    /// The steps' bytes, one after the other.
     pub(crate) buffer: Vec<u8>,
     /// When its first run was cut, if it was said.
     pub(crate) arrived_us: Option<u64>,
+    /// Whose steps are being added, so that it is named once.
     client: Option<ClientId>,
 }
 
 /// A place in a plan, to move what was added behind it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Mark {
+    /// The next step.
     pub(crate) step: usize,
+    /// The next byte of the buffer.
     pub(crate) byte: usize,
 }
 
