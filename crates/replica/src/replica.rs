@@ -26,7 +26,7 @@ use crate::plan::Plan;
 use crate::pubsub::PubSub;
 use crate::random::Random;
 use crate::reads::Reads;
-use crate::session::Sessions;
+use crate::session::{Session, Sessions};
 use crate::settings::Settings;
 use crate::slowlog::Slowlog;
 use crate::stats::Stats;
@@ -284,6 +284,17 @@ impl Replica {
         }
         session.input_stopped = session.has_enough_input();
         !session.input_stopped
+    }
+
+    /// Whether a client is owed nothing: all its requests are answered and the replies written. A
+    /// client that has ended its half of the connection can then be disconnected.
+    pub fn client_is_idle(&self, client: ClientId) -> bool {
+        self.node.sessions.find(client).is_none_or(Session::is_idle)
+    }
+
+    /// Whether requests may be started without any further input: a turn is owed.
+    pub fn has_work(&self) -> bool {
+        !self.node.runnable.is_empty()
     }
 
     /// Ends a turn: starts what can be started, hands over what was gathered, applies what was

@@ -203,6 +203,14 @@ impl Session {
             && self.subscription_count() + self.shard_channels.len() > 0
     }
 
+    /// Whether nothing is in flight, waiting or unsent. Input that is left is half a request.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.runs_in_flight == 0
+            && self.waiting_since_us.is_none()
+            && !self.queued
+            && self.pending_output().is_empty()
+    }
+
     /// Bytes of replies that wait to be written.
     pub(crate) fn pending_output(&self) -> &[u8] {
         &self.output[self.output_start..]

@@ -24,15 +24,11 @@ use crate::transport::Transport;
 /// What Redis says to a client beyond `maxclients`.
 const TOO_MANY_CLIENTS: &[u8] = b"-ERR max number of clients reached\r\n";
 
-/// How long a client that has ended its half of the connection is kept, for replies on their way
-/// (`printf 'SET k v\r\n' | nc -N`), and how long one that is to be closed may take to read its
-/// last.
-const LINGER_US: u64 = 100_000;
+/// How long a client that has ended its half of the connection may take to read the replies it is
+/// still owed (`printf 'SET k v\r\n' | nc -N`), and how long one that is to be closed may take to
+/// read its last.
+const LINGER_US: u64 = 60_000_000;
 const CLOSE_TIMEOUT_US: u64 = 2_000_000;
-
-/// Output from which on the replica may have held back a client's next requests. Once that much has
-/// left, another turn follows without waiting for an event.
-const HELD_BACK_BYTES: u64 = 16 * 1024;
 
 /// Bounds on what may wait for a client that does not read.
 #[derive(Debug, Clone, Copy)]
@@ -55,8 +51,6 @@ pub(crate) struct Clients {
     watched: Vec<usize>,
     limits: OutputLimits,
     tls: Option<Arc<rustls::ServerConfig>>,
-    /// Enough output has left that requests which waited for it may be started.
-    is_turn_owed: bool,
     pub(crate) received_bytes: u64,
     pub(crate) sent_bytes: u64,
 }
@@ -94,7 +88,6 @@ impl Clients {
             watched: Vec::new(),
             limits,
             tls,
-            is_turn_owed: false,
             received_bytes: 0,
             sent_bytes: 0,
         }
@@ -153,7 +146,6 @@ impl Clients {
         now: Now,
         scratch: &mut [u8],
     ) {
-        self.is_turn_owed = false;
         for _ in 0..self.readable.len() {
             let Some(slot) = self.readable.pop_front() else {
                 return;
@@ -166,7 +158,7 @@ impl Clients {
 
     /// Whether a turn is wanted without waiting for an event.
     pub(crate) fn has_work(&self) -> bool {
-        self.is_turn_owed || !self.readable.is_empty()
+        !self.readable.is_empty()
     }
 
     /// The replica takes input from this client again.
@@ -199,9 +191,9 @@ impl Clients {
         let fate = match result {
             Err(_) => Fate::Ends,
             Ok(()) if is_done && connection.close_by_us.is_some() => {
-                // A half-closed client may be owed more replies: time decides. One that the replica
-                // closes is owed nothing.
-                match connection.is_read_closed {
+                // A half-closed client may be owed more replies. One that the replica closes is owed
+                // nothing.
+                match connection.is_read_closed && !replica.client_is_idle(id) {
                     true => Fate::Stays,
                     false => Fate::Ends,
                 }
@@ -211,7 +203,6 @@ impl Clients {
         let is_to_watch = connection.soft_since_us.is_some() && !connection.is_watched;
         connection.is_watched |= is_to_watch;
         self.sent_bytes += sent;
-        self.is_turn_owed |= sent >= HELD_BACK_BYTES;
         if fate == Fate::Ends {
             self.end(registry, replica, id.slot());
         } else if is_to_watch {
@@ -247,8 +238,10 @@ impl Clients {
             let Some(Some(connection)) = self.connections.get_mut(slot) else {
                 return false;
             };
-            if connection.is_overdue(self.limits, now) {
-                debug!(client = ?connection.id, "a connection has run out of time");
+            let is_owed_nothing =
+                connection.is_read_closed && replica.client_is_idle(connection.id);
+            if is_owed_nothing || connection.is_overdue(self.limits, now) {
+                debug!(client = ?connection.id, "a connection is over, or has run out of time");
                 self.end(registry, replica, slot);
                 return false;
             }
@@ -328,6 +321,9 @@ impl Clients {
             Ok(0) => {
                 connection.is_readable = false;
                 connection.is_read_closed = true;
+                if replica.client_is_idle(connection.id) {
+                    return Fate::Ends;
+                }
                 connection.close_by_us = Some(now.mono_us + LINGER_US);
                 if !connection.is_watched {
                     connection.is_watched = true;

@@ -158,7 +158,8 @@ impl Reactor {
         let parts = &mut self.parts;
         let now_us = parts.clock.now().mono_us;
         let listeners = || parts.client_listeners.iter().chain(&parts.peer_listeners);
-        let is_busy = parts.clients.has_work()
+        let is_busy = parts.replica.has_work()
+            || parts.clients.has_work()
             || parts.peers.has_work()
             || listeners().any(|listener| listener.is_due(now_us));
         let until = listeners()
