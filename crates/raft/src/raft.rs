@@ -551,3 +551,27 @@ impl Raft {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::HardState;
+
+    #[test]
+    fn an_entry_on_disk_proves_its_term_but_no_vote_in_it() {
+        let recovered = Recovered {
+            hard_state: HardState {
+                term: Term(2),
+                vote: Some(NodeId(2)),
+                commit: LogIndex(0),
+            },
+            term_runs: vec![(LogIndex(1), Term(3))],
+            last: EntryId::new(3, 1),
+            ..Recovered::default()
+        };
+        let config = Config::new(NodeId(1), (1..=3).map(NodeId));
+        let raft = Raft::new(config, recovered).expect("a sound disk");
+        raft.check_invariants();
+        assert_eq!((raft.term(), raft.status().vote), (Term(3), None));
+    }
+}
