@@ -203,10 +203,11 @@ impl Session {
             && self.subscription_count() + self.shard_channels.len() > 0
     }
 
-    /// Whether nothing is in flight, waiting or unsent. Input that is left is half a request.
+    /// Whether nothing is in flight, waiting or unsent. Input that is left and not stalled is half
+    /// a request.
     pub(crate) fn is_idle(&self) -> bool {
         self.runs_in_flight == 0
-            && self.waiting_since_us.is_none()
+            && !(self.stalled && !self.pending_input().is_empty())
             && !self.queued
             && self.pending_output().is_empty()
     }

@@ -262,3 +262,25 @@ fn time_spent_in_a_pause_is_not_counted_against_a_write() {
         assert_eq!(world.replies(client), ["OK"]);
     }
 }
+
+#[test]
+fn a_client_is_idle_when_all_it_sent_is_answered_and_not_before() {
+    let mut world = World::ready(3);
+    let node = world.follower();
+    let (client, other) = (world.client(node), world.client(node));
+    let idle = |world: &mut World| world.replica(node).client_is_idle(client.id);
+    assert!(idle(&mut world));
+    world.receive(client, b"*2\r\n$3\r\nGE");
+    assert!(idle(&mut world), "half a request may never be whole");
+    world.receive(client, b"T\r\n$1\r\nk\r\n");
+    assert!(!idle(&mut world));
+    world.settle();
+    assert!(idle(&mut world));
+    assert_eq!(world.show(other, &["CLIENT", "PAUSE", "1000"]), "OK");
+    world.send(client, &[&["GET", "k"]]);
+    world.settle();
+    assert!(!idle(&mut world), "it is held back, not forgotten");
+    world.run_ms(1_100);
+    assert!(idle(&mut world));
+    assert_eq!(world.replies(client), ["nil", "nil"]);
+}
