@@ -110,7 +110,7 @@ pub enum DataDirError {
         path: PathBuf,
     },
     /// Disk: an operation failed.
-    #[error("{}: {source}", path.display())]
+    #[error("cannot use the data directory: {}: {source}; make it usable or name another", path.display())]
     Io {
         /// On what.
         path: PathBuf,

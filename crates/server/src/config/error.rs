@@ -58,7 +58,7 @@ pub enum Problem {
         nearest: Option<&'static str>,
     },
     /// A value cannot be read.
-    #[error("{origin}: {key} = {value:?} is {expected}")]
+    #[error("{origin}: {key} = {value:?}{}", judged(expected))]
     BadValue {
         /// The setting.
         key: &'static str,
@@ -215,5 +215,14 @@ fn advice(nearest: Option<&'static str>) -> String {
     match nearest {
         Some(name) => format!(": did you mean {name:?}?"),
         None => ": see `quorate serve --help` for all of them".to_owned(),
+    }
+}
+
+/// How a complaint about a value is put behind it: `is not a count`, or a sentence of its own.
+pub(super) fn judged(expected: &str) -> String {
+    let continues = ["not ", "none ", "neither "];
+    match continues.iter().any(|start| expected.starts_with(start)) {
+        true => format!(" is {expected}"),
+        false => format!(": {expected}"),
     }
 }

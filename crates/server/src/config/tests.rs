@@ -2,6 +2,7 @@
 
 use std::{io::Write, path::PathBuf};
 
+use super::error::judged;
 use super::*;
 
 /// Loads a configuration from a file's text, variables and flags.
@@ -253,7 +254,7 @@ fn each_bad_value_is_one_line_with_its_place() {
         ),
     ];
     for (key, value, expected) in cases {
-        let line = format!("{key} = {value:?} is {expected}");
+        let line = format!("{key} = {value:?}{}", judged(expected));
         assert_eq!(
             refusal(with_flags(&[(key, value)])),
             format!("--{key}: {line}")
