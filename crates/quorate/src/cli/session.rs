@@ -212,7 +212,7 @@ impl Session {
             // What is written is done with: only what comes after it may be sent, again or at all.
             self.exchange(&commands[written..], &mut answers[written..]);
             while let Some(Some(answer)) = answers.get_mut(written).map(Option::take) {
-                self.print(answer)?;
+                self.print(&commands[written], answer)?;
                 written += 1;
             }
         }
@@ -370,7 +370,7 @@ impl Session {
             }
             let reply = match answers {
                 [Some(Answer::Reply(reply))] if reply.as_error().is_none() => reply,
-                [Some(answer)] => return self.print(answer),
+                [Some(answer)] => return self.print(&scan, answer),
                 [None] => continue,
             };
             let (next, keys) = match reply.as_slice() {
@@ -394,8 +394,12 @@ impl Session {
         Ok(())
     }
 
-    fn print(&mut self, answer: Answer) -> Result<(), Failure> {
+    fn print(&mut self, command: &Command, answer: Answer) -> Result<(), Failure> {
         match answer {
+            Answer::Reply(Value::Bulk(text)) if replies_text(command) => {
+                std::io::stdout().write_all(&text)?;
+                Ok(())
+            }
             Answer::Reply(value) => self.print_value(&value),
             Answer::Failed(reason) => self.print_failure(&reason),
         }
@@ -487,6 +491,26 @@ fn is_repeatable(command: &Command) -> bool {
 fn is_blocking(command: &Command) -> bool {
     spec_of(command).is_some_and(|spec| spec.flags.contains(CommandFlags::BLOCKING))
         || matches!(name_of(command).as_str(), "wait" | "waitaof")
+}
+
+/// Whether the reply is a text of several lines for people, which redis-cli does not quote either.
+fn replies_text(command: &Command) -> bool {
+    let name = spec_of(command).map(kv::CommandSpec::full_name);
+    matches!(
+        name.as_deref(),
+        Some(
+            "info"
+                | "lolwut"
+                | "client|info"
+                | "client|list"
+                | "cluster|info"
+                | "cluster|nodes"
+                | "latency|doctor"
+                | "latency|graph"
+                | "memory|doctor"
+                | "memory|malloc-stats"
+        )
+    )
 }
 
 /// Whether the reply of a command is itself a push in RESP3.
