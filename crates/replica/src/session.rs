@@ -207,7 +207,7 @@ impl Session {
     /// a request.
     pub(crate) fn is_idle(&self) -> bool {
         self.runs_in_flight == 0
-            && !(self.stalled && !self.pending_input().is_empty())
+            && (!self.stalled || self.pending_input().is_empty())
             && !self.queued
             && self.pending_output().is_empty()
     }
