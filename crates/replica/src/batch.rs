@@ -76,6 +76,13 @@ impl<'a> BatchReader<'a> {
         Ok((header, BatchReader { reader }))
     }
 
+    /// Reads records that have no header before them.
+    pub(crate) fn at_record(bytes: &'a [u8]) -> Self {
+        BatchReader {
+            reader: Reader::new(bytes),
+        }
+    }
+
     /// The next record; `None` at the end.
     pub(crate) fn next(&mut self) -> Result<Option<Record<'a>>, MalformedCommand> {
         if self.reader.is_at_end() {

@@ -166,7 +166,11 @@ impl<'a> Runner<'a> {
                 }
                 ReadOutcome::Done
             }
-            Step::Exec { steps, logged } => self.exec(steps, logged),
+            Step::LoggedExec { steps } => self.exec(steps, None),
+            Step::ReadExec { steps, length } => {
+                let watches = self.take(length as usize);
+                self.exec(steps, Some(watches))
+            }
             Step::Client(_) | Step::EndRun | Step::Close => ReadOutcome::Done,
         }
     }
@@ -385,22 +389,28 @@ impl<'a> Runner<'a> {
         }
     }
 
-    fn exec(&mut self, steps: u32, logged: bool) -> ReadOutcome {
+    /// Runs a transaction. What it watches is given for one without a write; for one with writes it
+    /// is in the batch.
+    fn exec(&mut self, steps: u32, watches: Option<&'a [u8]>) -> ReadOutcome {
         if let Point::Failed(failure) = self.point {
             self.skip(steps);
             self.node.stats.count_failure(failure);
-            let reply = if logged {
-                failure.of_write()
-            } else {
-                failure.of_read()
+            let reply = match watches {
+                None => failure.of_write(),
+                Some(_) => failure.of_read(),
             };
             self.encoder().error(reply);
             return ReadOutcome::Done;
         }
-        let (holds, writes) = if logged {
-            self.logged_watches()
-        } else {
-            self.own_watches()
+        let record = match watches {
+            None => self.batch.as_mut().map(BatchReader::next),
+            Some(watches) => Some(BatchReader::at_record(watches).next()),
+        };
+        let (holds, writes) = match record {
+            Some(Ok(Some(Record::Transaction { watches, writes }))) => {
+                (watches_hold(self.node, &watches), writes)
+            }
+            _ => (false, 0),
         };
         if !holds {
             self.skip(steps);
@@ -420,40 +430,7 @@ impl<'a> Runner<'a> {
                 return ReadOutcome::DueByClock;
             }
         }
-        if !logged && let Some(client) = self.client {
-            self.node.session(client).watches.clear();
-        }
         ReadOutcome::Done
-    }
-
-    /// Whether what the transaction watches in its batch has not changed, and how many writes it
-    /// has there.
-    fn logged_watches(&mut self) -> (bool, u32) {
-        match self.batch.as_mut().map(BatchReader::next) {
-            Some(Ok(Some(Record::Transaction { watches, writes }))) => {
-                (watches_hold(self.node, &watches), writes)
-            }
-            _ => (false, 0),
-        }
-    }
-
-    /// The same for a transaction without a write, whose watches stayed in its session.
-    fn own_watches(&mut self) -> (bool, u32) {
-        let Some(session) = self
-            .client
-            .and_then(|client| self.node.sessions.find(client))
-        else {
-            return (false, 0);
-        };
-        let store = &self.node.machine.store;
-        let holds = session
-            .watches
-            .iter()
-            .all(|watch| store.version(watch.db, &watch.key) == watch.version);
-        if !holds && let Some(client) = self.client {
-            self.node.session(client).watches.clear();
-        }
-        (holds, 0)
     }
 
     fn skip(&mut self, steps: u32) {

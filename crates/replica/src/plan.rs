@@ -4,8 +4,10 @@
 //! read index; a run with one goes into the log, its writes in the batch, all else in the plan
 //! beside it, which never leaves the gateway. Running the plan makes the replies, in order.
 
+use crate::batch::push_transaction;
 use crate::config::ClientId;
 use crate::encoding::{encoded_length, push_command};
+use crate::session::Watch;
 use kv::CommandId;
 
 /// One step of a plan. What a step needs beyond its length stands in the plan's buffer.
@@ -21,9 +23,15 @@ pub(crate) enum Step {
     Session { length: u32 },
     /// A reply that was known when the command arrived: its bytes.
     Literal { length: u32 },
-    /// EXEC: the next `steps` steps are its commands. If `logged`, its writes and what it watches
-    /// are the next record of the batch; otherwise it has no write.
-    Exec { steps: u32, logged: bool },
+    /// EXEC of a transaction with writes: they and what it watches are the next record of the batch,
+    /// and the next `steps` steps are its commands.
+    LoggedExec { steps: u32 },
+    /// EXEC of a transaction without a write: what it watches, encoded as in a batch. The next
+    /// `steps` steps are its commands.
+    ///
+    /// The watches are here and not left in the session, because commands behind this one, already
+    /// cut while it waits, may end what the session watches.
+    ReadExec { steps: u32, length: u32 },
     /// The client's run ends here.
     EndRun,
     /// The client is to be disconnected.
@@ -110,8 +118,15 @@ impl Plan {
         self.buffer.extend_from_slice(reply);
     }
 
-    pub(crate) fn exec(&mut self, client: ClientId, steps: u32, logged: bool) {
-        self.push(client, Step::Exec { steps, logged });
+    pub(crate) fn logged_exec(&mut self, client: ClientId, steps: u32) {
+        self.push(client, Step::LoggedExec { steps });
+    }
+
+    pub(crate) fn read_exec(&mut self, client: ClientId, steps: u32, watches: &[Watch]) {
+        let before = self.buffer.len();
+        push_transaction(&mut self.buffer, watches, 0);
+        let length = (self.buffer.len() - before) as u32;
+        self.push(client, Step::ReadExec { steps, length });
     }
 
     pub(crate) fn end_run(&mut self, client: ClientId) {
@@ -154,10 +169,15 @@ impl Step {
     /// How many bytes of the plan's buffer are the step's.
     pub(crate) fn length(self) -> usize {
         match self {
-            Step::Read { length } | Step::Session { length } | Step::Literal { length } => {
-                length as usize
-            }
-            Step::Client(_) | Step::Write | Step::Exec { .. } | Step::EndRun | Step::Close => 0,
+            Step::Read { length }
+            | Step::Session { length }
+            | Step::Literal { length }
+            | Step::ReadExec { length, .. } => length as usize,
+            Step::Client(_)
+            | Step::Write
+            | Step::LoggedExec { .. }
+            | Step::EndRun
+            | Step::Close => 0,
         }
     }
 }
@@ -187,7 +207,7 @@ mod tests {
                 Step::Literal { .. } => String::from_utf8_lossy(bytes).into_owned(),
                 Step::Write => "write".into(),
                 Step::EndRun => "end".into(),
-                Step::Exec { steps, .. } => format!("exec{steps}"),
+                Step::LoggedExec { steps } | Step::ReadExec { steps, .. } => format!("exec{steps}"),
                 Step::Read { .. } => "read".into(),
                 Step::Session { .. } => "session".into(),
                 Step::Close => "close".into(),

@@ -224,6 +224,39 @@ fn a_transaction_runs_if_what_it_watches_has_not_changed() {
 }
 
 #[test]
+fn what_a_transaction_watches_stays_its_own_while_more_is_cut_behind_it() {
+    let mut world = World::ready(3);
+    let client = world.client(2);
+    let conflict: &[&[&str]] = &[
+        &["WATCH", "w"],
+        &["INCR", "w"],
+        &["MULTI"],
+        &["GET", "w"],
+        &["EXEC"],
+    ];
+    // Each of these ends what the session watches, before the EXEC in front of them is run.
+    let followers: [&[&[&str]]; 4] = [
+        &[&["MULTI"], &["DISCARD"]],
+        &[&["MULTI"], &["NOSUCH"], &["EXEC"]],
+        &[&["EXEC", "surplus"]],
+        &[&["MULTI"], &["SET", "x", "1"], &["EXEC"]],
+    ];
+    for follower in followers {
+        let replies = world.pipeline(client, &[conflict, follower].concat());
+        assert_eq!(show(&replies[4]), "nil", "EXEC before {follower:?}");
+    }
+    assert_eq!(
+        world.show(client, &["GET", "x"]),
+        "1",
+        "not a conflict of the last one"
+    );
+    assert_eq!(
+        world.show(client, &["EXEC", "surplus"]),
+        "-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command"
+    );
+}
+
+#[test]
 fn a_whole_transaction_may_be_pipelined() {
     let mut world = World::ready(3);
     let client = world.client(2);

@@ -144,8 +144,9 @@ impl Replica {
         } else {
             self.target_reads(run);
         }
+        let watches = std::mem::take(&mut self.node.session(client).watches);
         let plan = self.plan(run);
-        plan.exec(client, multi.count, false);
+        plan.read_exec(client, multi.count, &watches);
         transaction::push_steps(plan, client, &multi);
         Taken::Yes
     }
@@ -171,7 +172,7 @@ impl Replica {
         self.target_log(run);
         let watches = std::mem::take(&mut self.node.session(client).watches);
         let gathering = self.gateway.gathering();
-        gathering.plan.exec(client, multi.count, true);
+        gathering.plan.logged_exec(client, multi.count);
         transaction::push_steps(&mut gathering.plan, client, &multi);
         transaction::push_writes(gathering.records(), &multi, &watches);
         Taken::Yes
