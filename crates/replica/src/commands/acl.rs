@@ -7,7 +7,7 @@ use crate::config::ClientId;
 use crate::node::Node;
 
 use super::password::{DEFAULT_USER, hex_digest};
-use super::reply::{NOT_AN_INTEGER, error_about, integer, is, key};
+use super::reply::{NOT_AN_INTEGER, error_about, integer, is, key, wrong_arguments};
 use super::{SessionCommand, command, in_place};
 
 /// The most bits of ACL GENPASS, as in Redis.
@@ -112,6 +112,9 @@ fn no_file(_node: &mut Node, _client: ClientId, _args: &[&[u8]], out: &mut Encod
 
 /// `ACL CAT [category]`
 fn cat(_node: &mut Node, _client: ClientId, args: &[&[u8]], out: &mut Encoder<'_>) {
+    if args.len() > 3 {
+        return wrong_arguments(out, args);
+    }
     let Some(name) = args.get(2) else {
         out.array(AclCategories::NAMES.len());
         for name in AclCategories::NAMES {
@@ -135,6 +138,9 @@ fn cat(_node: &mut Node, _client: ClientId, args: &[&[u8]], out: &mut Encoder<'_
 /// `ACL GENPASS [bits]`: digits nobody can guess. They are digests of the random secret that the
 /// shell drew for this process, which no client is ever shown, and of a counter.
 fn genpass(node: &mut Node, _client: ClientId, args: &[&[u8]], out: &mut Encoder<'_>) {
+    if args.len() > 3 {
+        return wrong_arguments(out, args);
+    }
     let bits = match args.get(2).map(|bits| integer(bits)) {
         None => 256,
         Some(None) => return out.error(NOT_AN_INTEGER),
@@ -178,6 +184,9 @@ fn dryrun(_node: &mut Node, _client: ClientId, args: &[&[u8]], out: &mut Encoder
 
 /// `ACL LOG [count | RESET]`: failed authentications, since nothing else is ever refused.
 fn log(node: &mut Node, _client: ClientId, args: &[&[u8]], out: &mut Encoder<'_>) {
+    if args.len() > 3 {
+        return wrong_arguments(out, args);
+    }
     let count = match args.get(2) {
         None => usize::MAX,
         Some(reset) if is(reset, "reset") => {

@@ -5,7 +5,7 @@ use resp::Encoder;
 use crate::config::ClientId;
 use crate::node::Node;
 
-use super::reply::{error_about, is, key, switch};
+use super::reply::{error_about, is, key, switch, wrong_arguments};
 use super::{SessionCommand, command, in_place};
 
 pub(super) fn find_function(name: &str) -> Option<SessionCommand> {
@@ -29,6 +29,9 @@ pub(super) fn find_script(name: &str) -> Option<SessionCommand> {
 
 /// `FUNCTION FLUSH [ASYNC | SYNC]`
 fn function_flush(_node: &mut Node, _client: ClientId, args: &[&[u8]], out: &mut Encoder<'_>) {
+    if args.len() > 3 {
+        return wrong_arguments(out, args);
+    }
     match is_flush_mode(&args[2..]) {
         true => out.ok(),
         false => out.error("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"),

@@ -5,7 +5,7 @@ use resp::Encoder;
 use crate::config::ClientId;
 use crate::node::Node;
 
-use super::reply::integer;
+use super::reply::{integer, wrong_arguments};
 use super::{SessionCommand, command, in_place};
 
 /// How many entries SLOWLOG GET shows unless told.
@@ -23,6 +23,9 @@ pub(super) fn find(name: &str) -> Option<SessionCommand> {
 
 /// `SLOWLOG GET [count]`; -1 shows all.
 fn get(node: &mut Node, _client: ClientId, args: &[&[u8]], out: &mut Encoder<'_>) {
+    if args.len() > 3 {
+        return wrong_arguments(out, args);
+    }
     let count = match args.get(2).map(|count| integer(count)) {
         None => SHOWN_BY_DEFAULT,
         Some(Some(-1)) => usize::MAX,
