@@ -338,6 +338,13 @@ impl Run {
         for &id in &ids {
             let applied = self.cluster.node(id).applied.last().map(|entry| entry.id);
             assert_eq!(applied, Some(proposed), "{id} has applied everything");
+            let status = self.cluster.raft(id).status();
+            let idle = status.uncommitted_bytes + status.reads_waiting;
+            assert_eq!(idle, 0, "{id} has forgotten something: {status:?}");
+            for peer in &status.peers {
+                let rest = (peer.inflight_messages, peer.inflight_bytes);
+                assert_eq!(rest, (0, 0), "{id} waits for {peer:?}");
+            }
         }
     }
 
