@@ -176,6 +176,22 @@ fn every_row_is_complete() {
     }
 }
 
+/// A refusal says what to use instead: that must exist, as a way to run this program.
+#[test]
+fn refusals_name_only_commands_of_the_program_that_exist() {
+    const PROGRAM: [&str; 5] = ["serve", "dev", "cli", "status", "wal"];
+    for spec in everything() {
+        for named in spec.refusal.unwrap_or_default().split("\"quorate ").skip(1) {
+            let subcommand = named.split([' ', '"']).next().unwrap_or_default();
+            assert!(
+                PROGRAM.contains(&subcommand),
+                "{}: {named}",
+                spec.full_name()
+            );
+        }
+    }
+}
+
 #[test]
 fn keys_are_found_where_redis_finds_them() {
     let keys = |line: &str| {

@@ -89,8 +89,8 @@ pub(super) static ROWS: &[CommandSpec] = &[
                     "[FORCE | TAKEOVER]",
                 )
                 .refused(
-                    "leadership moves by \"quorate transfer\", and by itself when a leader \
-                     stops",
+                    "leadership moves by itself when the leader stops, which hands over first if \
+                     told to stop by SIGTERM",
                 ),
             subcommand(709, "cluster", "flushslots", 2)
                 .in_group(Group::Cluster, "3.0.0")

@@ -569,7 +569,7 @@ pub(super) static ROWS: &[CommandSpec] = &[
         .in_group(Group::Server, "1.0.0")
         .flags(&[ADMIN, NOSCRIPT, NO_ASYNC_LOADING])
         .docs("Compacts the log in the background.", "O(1)", "")
-        .refused("the log is compacted by the node itself; there is nothing to rewrite"),
+        .refused("there is no append-only file beside the log, and the log is not compacted"),
     command(466, "replicaof", 3)
         .in_group(Group::Server, "5.0.0")
         .flags(&[ADMIN, NOSCRIPT, STALE, NO_ASYNC_LOADING])
@@ -624,8 +624,8 @@ pub(super) static ROWS: &[CommandSpec] = &[
             "[TO host port [FORCE]] [ABORT] [TIMEOUT milliseconds]",
         )
         .refused(
-            "leadership moves by \"quorate transfer\", and by itself when a leader \
-             stops",
+            "leadership moves by itself when the leader stops, which hands over first if \
+             told to stop by SIGTERM",
         ),
     command(471, "swapdb", 3)
         .in_group(Group::Server, "4.0.0")
