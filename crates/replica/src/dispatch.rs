@@ -299,7 +299,8 @@ impl Replica {
             Kind::Read => self.start_read(client, run, spec, args),
             Kind::Session(command) => self.start_session(client, run, spec, command.schedule, args),
             Kind::Unwatch => self.start_session(client, run, spec, Schedule::Alone, args),
-            Kind::Watch => self.start_watch(client, run, spec, args),
+            // EXEC carries what WATCH saw: it may not be cut before WATCH has run.
+            Kind::Watch => self.start_session(client, run, spec, Schedule::ReadAlone, args),
             Kind::Multi => self.start_multi(client, run),
             Kind::Exec => self.start_exec(client, run),
             Kind::Discard => self.start_discard(client, run),
@@ -443,27 +444,13 @@ impl Replica {
                 Taken::Yes
             }
             (Schedule::Alone, _) => Taken::No,
-            (Schedule::InPlace | Schedule::Read, _) => {
+            (Schedule::InPlace | Schedule::ReadAlone, _) => {
                 self.target_reads(run);
                 self.plan(run).session(client, spec.id, db, args);
+                self.node.session(client).solo |= schedule == Schedule::ReadAlone;
                 Taken::Yes
             }
         }
-    }
-
-    fn start_watch(
-        &mut self,
-        client: ClientId,
-        run: &mut Run,
-        spec: &CommandSpec,
-        args: &[&[u8]],
-    ) -> Taken {
-        let taken = self.start_session(client, run, spec, Schedule::Read, args);
-        if taken == Taken::Yes {
-            // EXEC carries what WATCH saw: it may not be cut before WATCH has run.
-            self.node.session(client).solo = true;
-        }
-        taken
     }
 
     fn start_write(

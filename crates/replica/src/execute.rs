@@ -371,7 +371,7 @@ impl<'a> Runner<'a> {
         let command = self.command(length);
         let Some(client) = self.client else { return };
         let needs_log = match kind(command.id) {
-            Kind::Session(session_command) => session_command.schedule == Schedule::Read,
+            Kind::Session(session_command) => session_command.schedule == Schedule::ReadAlone,
             Kind::Watch => true,
             _ => false,
         };

@@ -313,6 +313,31 @@ fn a_message_published_anywhere_reaches_subscribers_everywhere() {
 }
 
 #[test]
+fn a_subscription_on_a_node_that_applies_the_past_gets_none_of_it() {
+    let mut world = World::ready(3);
+    let late = world.follower();
+    world.crash(late);
+    let leader = world.leader();
+    let publisher = world.client(leader);
+    for number in 0..200 {
+        world.call(publisher, &["PUBLISH", "t", &number.to_string()]);
+    }
+    world.start(late);
+    let subscriber = world.client(late);
+    world.send(subscriber, &[&["SUBSCRIBE", "t"]]);
+    let confirmation = world.pipeline_rest(subscriber, 1);
+    assert_eq!(show(&confirmation[0]), "[subscribe t 1]");
+    assert_eq!(
+        confirmation.len(),
+        1,
+        "messages of the past: {confirmation:?}"
+    );
+    world.call(publisher, &["PUBLISH", "t", "new"]);
+    let messages = world.pipeline_rest(subscriber, 1);
+    assert_eq!(show(&messages[0]), "[message t new]");
+}
+
+#[test]
 fn keys_expire_on_every_node_by_the_time_of_the_log() {
     let mut world = World::ready(3);
     // A node whose clock is an hour ahead neither expires keys early nor serves them for ever.

@@ -11,16 +11,14 @@ use crate::config::ClientId;
 use crate::node::{Member, Node};
 
 use super::password::hex_digest;
-use super::reply::{NOT_AN_INTEGER, error_about, host_and_port, integer, key, text};
-use super::{SessionCommand, command, in_place, read};
+use super::reply::{error_about, host_and_port, key, text};
+use super::{SessionCommand, command, in_place};
 
 /// The length of a node's name.
 const NAME_DIGITS: usize = 40;
 
 pub(super) fn find(name: &str) -> Option<SessionCommand> {
     Some(match name {
-        "countkeysinslot" => read(countkeysinslot),
-        "getkeysinslot" => read(getkeysinslot),
         "help" => in_place(command::help),
         "info" => in_place(info),
         "keyslot" => in_place(keyslot),
@@ -281,34 +279,4 @@ fn links(node: &mut Node, _client: ClientId, _args: &[&[u8]], out: &mut Encoder<
 /// `CLUSTER KEYSLOT key`
 fn keyslot(_node: &mut Node, _client: ClientId, args: &[&[u8]], out: &mut Encoder<'_>) {
     out.integer(i64::from(kv::key_slot(args[2])));
-}
-
-fn slot(number: i64) -> Option<u16> {
-    u16::try_from(number)
-        .ok()
-        .filter(|slot| *slot < kv::SLOT_COUNT)
-}
-
-/// `CLUSTER COUNTKEYSINSLOT slot`, in all databases.
-fn countkeysinslot(node: &mut Node, _client: ClientId, args: &[&[u8]], out: &mut Encoder<'_>) {
-    match integer(args[2]).map(slot) {
-        None => out.error(NOT_AN_INTEGER),
-        Some(None) => out.error("ERR Invalid slot"),
-        Some(Some(slot)) => out.integer(node.machine.store.count_keys_in_slot(slot) as i64),
-    }
-}
-
-/// `CLUSTER GETKEYSINSLOT slot count`
-fn getkeysinslot(node: &mut Node, _client: ClientId, args: &[&[u8]], out: &mut Encoder<'_>) {
-    let (Some(number), Some(count)) = (integer(args[2]), integer(args[3])) else {
-        return out.error(NOT_AN_INTEGER);
-    };
-    let (Some(slot), Ok(count)) = (slot(number), usize::try_from(count)) else {
-        return out.error("ERR Invalid slot or number of keys");
-    };
-    let keys = node.machine.store.keys_in_slot(slot, count);
-    out.array(keys.len());
-    for key in keys {
-        out.bulk(key.as_bytes());
-    }
 }

@@ -53,12 +53,13 @@ pub(crate) enum Schedule {
     /// In its place, at no particular point of the log: it neither needs the keyspace nor changes
     /// what later commands of the connection mean (PING, INFO, CONFIG GET).
     InPlace,
-    /// In its place, at a confirmed point of the log: it reads the keyspace (CLUSTER
-    /// COUNTKEYSINSLOT).
-    Read,
     /// When nothing before it is in flight, and nothing behind it is started before it is done: it
-    /// changes the session (HELLO, SELECT, SUBSCRIBE).
+    /// changes the session (HELLO, SELECT).
     Alone,
+    /// In its place, at a point of the log that was confirmed after it arrived, and nothing behind it
+    /// is started before it is done. A subscription begins there: a node that is still applying the
+    /// past delivers none of it.
+    ReadAlone,
 }
 
 /// A session command.
@@ -100,11 +101,11 @@ fn top_level(name: &str) -> Option<SessionCommand> {
         "hello" => alone(connection::hello),
         "auth" => alone(connection::auth),
         "select" => alone(connection::select),
-        "subscribe" => alone(pubsub::subscribe),
+        "subscribe" => read_alone(pubsub::subscribe),
         "unsubscribe" => alone(pubsub::unsubscribe),
-        "psubscribe" => alone(pubsub::psubscribe),
+        "psubscribe" => read_alone(pubsub::psubscribe),
         "punsubscribe" => alone(pubsub::punsubscribe),
-        "ssubscribe" => alone(pubsub::ssubscribe),
+        "ssubscribe" => read_alone(pubsub::ssubscribe),
         "sunsubscribe" => alone(pubsub::sunsubscribe),
         "command" => in_place(command::command),
         "info" => in_place(info::info),
@@ -128,10 +129,10 @@ fn in_place(handler: Handler) -> SessionCommand {
     }
 }
 
-/// A command that runs in its place at a confirmed point of the log.
-fn read(handler: Handler) -> SessionCommand {
+/// A command that runs at a confirmed point of the log, and holds back what follows it.
+fn read_alone(handler: Handler) -> SessionCommand {
     SessionCommand {
-        schedule: Schedule::Read,
+        schedule: Schedule::ReadAlone,
         handler,
     }
 }

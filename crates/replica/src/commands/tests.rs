@@ -57,18 +57,21 @@ fn every_session_command_of_the_table_is_run_by_something() {
 
 #[test]
 fn what_changes_the_session_runs_alone() {
-    for name in [
-        "auth",
-        "hello",
-        "psubscribe",
-        "quit",
-        "reset",
-        "select",
-        "subscribe",
-    ] {
+    let expected = [
+        ("auth", Schedule::Alone),
+        ("hello", Schedule::Alone),
+        ("psubscribe", Schedule::ReadAlone),
+        ("quit", Schedule::Alone),
+        ("reset", Schedule::Alone),
+        ("select", Schedule::Alone),
+        ("ssubscribe", Schedule::ReadAlone),
+        ("subscribe", Schedule::ReadAlone),
+        ("unsubscribe", Schedule::Alone),
+    ];
+    for (name, schedule) in expected {
         let spec = kv::lookup(name.as_bytes()).expect("in the table");
         let command = find(spec).expect("a session command");
-        assert_eq!(command.schedule, Schedule::Alone, "{name}");
+        assert_eq!(command.schedule, schedule, "{name}");
     }
 }
 

@@ -195,7 +195,7 @@ impl Session {
         multi.has_read |= matches!(kind, Kind::Read);
         if let Kind::Session(command) = kind {
             multi.has_session = true;
-            multi.solo |= command.schedule == Schedule::Alone;
+            multi.solo |= command.schedule != Schedule::InPlace;
         }
         if spec.name == "select"
             && let Some(selected) = args.get(1).and_then(|arg| kv::number::parse_integer(arg))
