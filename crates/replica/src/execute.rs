@@ -133,6 +133,7 @@ impl<'a> Runner<'a> {
                 }
                 _ => {}
             }
+            self.limit_output();
             self.begin_reply();
             let outcome = self.unit(step);
             if outcome == ReadOutcome::DueByClock
@@ -145,6 +146,21 @@ impl<'a> Runner<'a> {
             self.end_reply(length);
         }
         self.leave();
+    }
+
+    /// Gives a client up to whom more is owed than may wait for it. One reply may be larger: only what
+    /// is made behind it counts, so that a long pipeline of large reads has a bound.
+    fn limit_output(&mut self) {
+        let Some(client) = self.client else { return };
+        let unsent_max = self.out_start + self.node.config.output_bytes_max;
+        if self.out.len() > unsent_max {
+            tracing::warn!(
+                bytes = self.out.len() - self.out_start,
+                "a pipeline asks for more than client-output-limit at once, its client is disconnected"
+            );
+            self.node.close(client);
+            self.leave();
+        }
     }
 
     /// Runs what makes one reply.

@@ -292,6 +292,14 @@ impl Replica {
         self.node.sessions.find(client).is_none_or(Session::is_idle)
     }
 
+    /// Whether messages may come to a client at any time, whether it reads them or not.
+    pub fn client_is_subscriber(&self, client: ClientId) -> bool {
+        self.node
+            .sessions
+            .find(client)
+            .is_some_and(|session| session.subscription_count() + session.shard_channels.len() > 0)
+    }
+
     /// Whether requests may be started without any further input: a turn is owed.
     pub fn has_work(&self) -> bool {
         !self.node.runnable.is_empty()

@@ -397,6 +397,21 @@ fn a_command_larger_than_an_entry_is_refused_by_name() {
 }
 
 #[test]
+fn one_reply_may_be_larger_than_the_output_limit_and_a_pipeline_of_them_may_not() {
+    let mut world = World::with(1, |config| config.output_bytes_max = 1_000);
+    world.leader();
+    let (patient, greedy) = (world.client(1), world.client(1));
+    let large = "x".repeat(5_000);
+    assert_eq!(world.show(patient, &["SET", "k", &large]), "OK");
+    assert_eq!(world.show(patient, &["GET", "k"]), large);
+    let get: &[&str] = &["GET", "k"];
+    world.send(greedy, &[get; 5]);
+    world.settle();
+    assert!(world.node(1).closed.contains(&greedy.id));
+    assert_eq!(world.show(patient, &["GET", "k"]), large);
+}
+
+#[test]
 fn a_full_disk_on_the_leader_refuses_writes_on_every_node_and_serves_reads() {
     let mut world = World::ready(3);
     let leader = world.leader();

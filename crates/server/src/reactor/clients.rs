@@ -198,7 +198,10 @@ impl Clients {
                     false => Fate::Ends,
                 }
             }
-            Ok(()) => connection.judge_output(waiting, limits, now),
+            Ok(()) => {
+                let is_subscriber = replica.client_is_subscriber(id);
+                connection.judge_output(waiting, sent, is_subscriber, limits, now)
+            }
         };
         let is_to_watch = connection.soft_since_us.is_some() && !connection.is_watched;
         connection.is_watched |= is_to_watch;
@@ -404,8 +407,18 @@ impl Connection {
         Ok(())
     }
 
-    fn judge_output(&mut self, waiting: usize, limits: OutputLimits, now: Now) -> Fate {
-        if waiting > limits.hard_bytes {
+    /// Messages come whether a subscriber reads or not, so what waits for it is bounded. Replies come
+    /// only while earlier ones are taken, so a client may read a reply larger than any bound, as
+    /// long as it does read.
+    fn judge_output(
+        &mut self,
+        waiting: usize,
+        sent: u64,
+        is_subscriber: bool,
+        limits: OutputLimits,
+        now: Now,
+    ) -> Fate {
+        if waiting > limits.hard_bytes && is_subscriber {
             warn!(
                 client = ?self.id, bytes = waiting,
                 "a client does not read its replies and is disconnected"
@@ -414,7 +427,7 @@ impl Connection {
         }
         if waiting <= limits.soft_bytes {
             self.soft_since_us = None;
-        } else if self.soft_since_us.is_none() {
+        } else if self.soft_since_us.is_none() || (sent > 0 && !is_subscriber) {
             self.soft_since_us = Some(now.mono_us);
         }
         Fate::Stays
