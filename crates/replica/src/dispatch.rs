@@ -366,7 +366,7 @@ impl Replica {
             return Taken::No;
         }
         if run.target == Target::Undecided {
-            self.reply_now(client, |_, out| out.raw(reply));
+            self.reply_now(client, None, |_, out| out.raw(reply));
         } else {
             self.plan(run).literal(client, reply);
         }
@@ -379,10 +379,12 @@ impl Replica {
         self.reply_literal(client, run, &reply)
     }
 
-    /// Runs something for a client that has nothing in flight, and sends what it replies.
+    /// Runs something for a client that has nothing in flight, and sends what it replies. If it is a
+    /// command, it is counted.
     fn reply_now(
         &mut self,
         client: ClientId,
+        command: Option<(&CommandSpec, &[&[u8]])>,
         run: impl FnOnce(&mut crate::node::Node, &mut Encoder<'_>),
     ) {
         let session = self.node.session(client);
@@ -391,6 +393,10 @@ impl Replica {
         let length = output.len();
         let protocol = session.protocol;
         run(&mut self.node, &mut Encoder::new(&mut output, protocol));
+        if let Some((spec, args)) = command {
+            self.node
+                .note_call(client, spec.id, args, &output[length..], 0);
+        }
         let Some(session) = self.node.sessions.find_mut(client) else {
             return;
         };
@@ -432,14 +438,13 @@ impl Replica {
         let db = self.node.session(client).db;
         match (schedule, run.target) {
             (Schedule::Alone | Schedule::InPlace, Target::Undecided) => {
-                self.reply_now(client, |node, out| {
+                self.reply_now(client, Some((spec, args)), |node, out| {
                     let command = Command {
                         id: spec.id,
                         db,
                         args: args.iter().copied().collect(),
                     };
                     run_session_command(node, client, &command, out);
-                    node.stats.count_call(spec.id, b"", false);
                 });
                 Taken::Yes
             }

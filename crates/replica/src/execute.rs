@@ -320,36 +320,13 @@ impl<'a> Runner<'a> {
         self.count(command, length);
     }
 
+    /// Counts a command of a client that is there; nobody's own figures change for others' clients.
     fn count(&mut self, command: &Command<'_>, length: usize) {
-        let failed = self.out.get(length) == Some(&b'-');
-        let Node {
-            stats,
-            settings,
-            now,
-            ..
-        } = &mut *self.node;
-        stats.count_call(command.id, &self.out[length..], failed);
-        let duration_us = now.mono_us.saturating_sub(self.arrived_us);
-        stats.count_time(settings, command.id, now.wall_ms, duration_us);
-        let slower_than_us = settings.slowlog_slower_than_us;
-        if slower_than_us >= 0 && duration_us >= slower_than_us as u64 {
-            self.note_slow(command, duration_us);
-        }
-    }
-
-    #[cold]
-    fn note_slow(&mut self, command: &Command<'_>, duration_us: u64) {
         let Some(client) = self.client else { return };
-        let Node {
-            slowlog,
-            settings,
-            sessions,
-            now,
-            ..
-        } = &mut *self.node;
-        if let Some(session) = sessions.find(client) {
-            slowlog.record(settings, session, now.wall_ms, duration_us, &command.args);
-        }
+        let duration_us = self.node.now.mono_us.saturating_sub(self.arrived_us);
+        let reply = &self.out[length..];
+        self.node
+            .note_call(client, command.id, &command.args, reply, duration_us);
     }
 
     fn read(&mut self, length: usize) -> ReadOutcome {

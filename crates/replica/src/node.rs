@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use kv::CommandId;
 use raft::{LogIndex, NodeId, Role, Term};
 
 use crate::config::{ClientId, Config, HostStats, Now, PeerInfo};
@@ -133,6 +134,29 @@ impl Node {
         {
             session.queued = true;
             self.runnable.push(client);
+        }
+    }
+
+    /// Counts a command that ran for a client, and keeps it in the slow log if it was slow.
+    pub(crate) fn note_call(
+        &mut self,
+        client: ClientId,
+        id: CommandId,
+        args: &[&[u8]],
+        reply: &[u8],
+        duration_us: u64,
+    ) {
+        let (settings, wall_ms) = (&self.settings, self.now.wall_ms);
+        self.stats
+            .count_call(id, reply, reply.first() == Some(&b'-'));
+        self.stats.count_time(settings, id, wall_ms, duration_us);
+        let slower_than_us = settings.slowlog_slower_than_us;
+        if slower_than_us >= 0
+            && duration_us >= slower_than_us as u64
+            && let Some(session) = self.sessions.find(client)
+        {
+            self.slowlog
+                .record(settings, session, wall_ms, duration_us, args);
         }
     }
 
