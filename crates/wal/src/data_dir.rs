@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! LOCK        empty; locked by the process that uses the directory
-//! IDENTITY    cluster id, node id, incarnation; checksummed
+//! IDENTITY    cluster id, node id, incarnation, directory id; checksummed
+//! PEERS       the newest run of each other member that this node has met; checksummed
 //! wal/        the log
 //! snapshots/  snapshots
 //! ```
 //!
-//! IDENTITY is replaced as a whole: written under another name, synced, renamed over, and the directory
-//! synced. So a crash leaves the old one or the new one.
+//! IDENTITY and PEERS are replaced as a whole: written under another name, synced, renamed over, and the
+//! directory synced. So a crash leaves the old one or the new one.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use thiserror::Error;
 use vfs::{Lock, Vfs};
 
-use crate::{Identity, OpenError, Options, Recovery, Wal};
+use crate::{Identity, KnownPeers, OpenError, Options, Recovery, Wal};
 
 const LOCK_NAME: &str = "LOCK";
 const IDENTITY_NAME: &str = "IDENTITY";
@@ -43,6 +44,12 @@ pub struct IdentityFile {
     pub incarnation: u64,
     /// Whether the log was created: from then on its absence is a loss, not a beginning.
     pub log_exists: bool,
+    /// Whether another member has refused the directory because it knows a newer run of the node:
+    /// from then on it is never used again.
+    pub is_outdated: bool,
+    /// Drawn at random when the directory was made: a directory that is made anew for the same node
+    /// has another. 0 until it was drawn.
+    pub directory: u64,
 }
 
 /// Why a data directory cannot be used. Nothing in it was changed.
@@ -109,8 +116,29 @@ pub enum DataDirError {
         /// The file.
         path: PathBuf,
     },
+    /// Disk: PEERS is damaged.
+    #[error(
+        "{}: is damaged; restore it, or remove it if no other node has lost its data directory",
+        path.display()
+    )]
+    PeersDamaged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Caller: another member has met a newer run of this node than the directory knows of.
+    #[error(
+        "{}: was refused by another member, because this node has run on a newer data directory: \
+         votes and log entries that it gave its word for are not in this one; restore the newest, \
+         or leave this node stopped", path.display()
+    )]
+    Outdated {
+        /// The directory.
+        path: PathBuf,
+    },
     /// Disk: an operation failed.
-    #[error("cannot use the data directory: {}: {source}; make it usable or name another", path.display())]
+    #[error(
+        "cannot use the data directory: {}: {source}; {}", path.display(), advice(source)
+    )]
     Io {
         /// On what.
         path: PathBuf,
@@ -124,6 +152,7 @@ pub struct DataDir {
     vfs: Arc<dyn Vfs>,
     path: PathBuf,
     identity: IdentityFile,
+    known_peers: Option<KnownPeers>,
     _lock: Box<dyn Lock>,
 }
 
@@ -155,6 +184,7 @@ impl DataDir {
         })?;
         let found = read_identity(vfs.as_ref(), path)?;
         check_owner(path, found, cluster, node)?;
+        let known_peers = KnownPeers::read(vfs.clone(), path, cluster, node)?;
         for name in [WAL_NAME, SNAPSHOTS_NAME] {
             let dir = path.join(name);
             vfs::create_dir_durable(vfs.as_ref(), &dir).map_err(failed(&dir))?;
@@ -164,12 +194,15 @@ impl DataDir {
             node,
             incarnation: found.map_or(0, |found| found.incarnation) + 1,
             log_exists: found.is_some_and(|found| found.log_exists),
+            is_outdated: false,
+            directory: found.map_or(0, |found| found.directory),
         };
         write_identity(vfs.as_ref(), path, &identity)?;
         Ok(DataDir {
             vfs,
             path: path.to_path_buf(),
             identity,
+            known_peers: Some(known_peers),
             _lock: lock,
         })
     }
@@ -199,6 +232,41 @@ impl DataDir {
             self.identity = identity;
         }
         Ok(opened)
+    }
+
+    /// The directory's own id: `drawn`, which must be random, if it has none yet.
+    ///
+    /// It is durable before this returns, because peers are told it and remember it: see
+    /// [`known_peers`](crate::known_peers).
+    pub fn directory_id(&mut self, drawn: u64) -> Result<u64, DataDirError> {
+        if self.identity.directory == 0 {
+            let identity = IdentityFile {
+                directory: drawn.max(1),
+                ..self.identity
+            };
+            write_identity(self.vfs.as_ref(), &self.path, &identity)?;
+            self.identity = identity;
+        }
+        Ok(self.identity.directory)
+    }
+
+    /// Makes every later start on this directory fail with [`DataDirError::Outdated`].
+    ///
+    /// Each start raises the incarnation. Without this mark, a node on an old copy that is started
+    /// again and again, as supervisors do, would pass the number at which it is recognized.
+    pub fn set_outdated(&mut self) -> Result<(), DataDirError> {
+        let identity = IdentityFile {
+            is_outdated: true,
+            ..self.identity
+        };
+        write_identity(self.vfs.as_ref(), &self.path, &identity)?;
+        self.identity = identity;
+        Ok(())
+    }
+
+    /// What this node remembers of the other members. There is one memory: it can be taken once.
+    pub fn take_known_peers(&mut self) -> Option<KnownPeers> {
+        self.known_peers.take()
     }
 
     /// How many times the node has started, this time included.
@@ -255,6 +323,9 @@ fn check_owner(
             expected: node,
         });
     }
+    if found.is_outdated {
+        return Err(DataDirError::Outdated { path });
+    }
     Ok(())
 }
 
@@ -297,13 +368,24 @@ fn log_is_empty(vfs: &dyn Vfs, dir: &Path) -> Result<bool, DataDirError> {
 }
 
 fn write_identity(vfs: &dyn Vfs, dir: &Path, identity: &IdentityFile) -> Result<(), DataDirError> {
-    let (new, path) = (dir.join(IDENTITY_NEW_NAME), dir.join(IDENTITY_NAME));
+    let bytes = encode(identity);
+    replace_file(vfs, dir, IDENTITY_NAME, IDENTITY_NEW_NAME, &bytes)
+}
+
+/// Replaces a small file so that a crash leaves the old one or the new one; durable on return.
+pub(crate) fn replace_file(
+    vfs: &dyn Vfs,
+    dir: &Path,
+    name: &str,
+    new_name: &str,
+    bytes: &[u8],
+) -> Result<(), DataDirError> {
+    let (new, path) = (dir.join(new_name), dir.join(name));
     if vfs.exists(&new).map_err(failed(&new))? {
         vfs.remove(&new).map_err(failed(&new))?;
     }
     let mut file = vfs.create(&new).map_err(failed(&new))?;
-    file.write_all_at(0, &encode(identity))
-        .map_err(failed(&new))?;
+    file.write_all_at(0, bytes).map_err(failed(&new))?;
     file.sync_data().map_err(failed(&new))?;
     vfs.rename(&new, &path).map_err(failed(&path))?;
     vfs.sync_dir(dir).map_err(failed(dir))
@@ -314,9 +396,11 @@ fn encode(identity: &IdentityFile) -> [u8; IDENTITY_BYTES] {
     bytes[..8].copy_from_slice(&IDENTITY_MAGIC);
     bytes[8..12].copy_from_slice(&DATA_DIR_VERSION.to_le_bytes());
     bytes[12] = u8::from(identity.log_exists);
+    bytes[13] = u8::from(identity.is_outdated);
     bytes[16..24].copy_from_slice(&identity.cluster.to_le_bytes());
     bytes[24..32].copy_from_slice(&identity.node.to_le_bytes());
     bytes[32..40].copy_from_slice(&identity.incarnation.to_le_bytes());
+    bytes[40..48].copy_from_slice(&identity.directory.to_le_bytes());
     let checksum = crc32c::crc32c(&bytes[..60]);
     bytes[60..].copy_from_slice(&checksum.to_le_bytes());
     bytes
@@ -339,11 +423,22 @@ fn decode(bytes: &[u8; IDENTITY_BYTES]) -> Option<(u32, IdentityFile)> {
         node: field(24),
         incarnation: field(32),
         log_exists: bytes[12] == 1,
+        is_outdated: bytes[13] == 1,
+        directory: field(40),
     };
     Some((version, identity))
 }
 
-fn failed(path: &Path) -> impl FnOnce(io::Error) -> DataDirError {
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "free space on its disk and start again"
+        }
+        _ => "make it usable or name another",
+    }
+}
+
+pub(crate) fn failed(path: &Path) -> impl FnOnce(io::Error) -> DataDirError {
     let path = path.to_path_buf();
     move |source| DataDirError::Io { path, source }
 }

@@ -53,7 +53,7 @@ pub enum OpenError {
         dir: PathBuf,
     },
     /// Disk: it is full, and not even the first segment fits.
-    #[error("{}: no space for a segment of {segment_bytes} bytes", dir.display())]
+    #[error("{}: no space for a segment of {segment_bytes} bytes; free space on its disk and start again", dir.display())]
     Full {
         /// The log's directory.
         dir: PathBuf,

@@ -74,6 +74,7 @@
 pub mod data_dir;
 pub mod decision;
 pub mod format;
+pub mod known_peers;
 
 mod damage;
 mod dump;
@@ -91,6 +92,7 @@ pub use crate::damage::{Damage, Why};
 pub use crate::data_dir::{DataDir, DataDirError};
 pub use crate::dump::{DumpLine, DumpRecord, dump};
 pub use crate::error::{OpenError, WalError};
+pub use crate::known_peers::{KnownPeers, PeerRun};
 pub use crate::log::{Options, Preparation, Space, Wal};
 pub use crate::record::{Identity, Record, RecordKind};
 pub use crate::recovery::{GroupLog, Recovery, TornTail};

@@ -184,7 +184,9 @@ fn identity_file_is_as_documented() {
     let disk = MemVfs::new(1);
     let path = Path::new("/data");
     for _ in 0..3 {
-        wal::DataDir::open(Arc::new(disk.clone()), path, 0x1122_3344_5566_7788, 9).unwrap();
+        let mut dir =
+            wal::DataDir::open(Arc::new(disk.clone()), path, 0x1122_3344_5566_7788, 9).unwrap();
+        dir.directory_id(0x99aa).unwrap();
     }
     let bytes = disk.contents(&path.join("IDENTITY")).unwrap();
     assert_eq!(field(&rows, "magic", &bytes), wal::data_dir::IDENTITY_MAGIC);
@@ -199,10 +201,63 @@ fn identity_file_is_as_documented() {
     );
     assert_eq!(field(&rows, "node id", &bytes), 9_u64.to_le_bytes());
     assert_eq!(field(&rows, "incarnation", &bytes), 3_u64.to_le_bytes());
+    assert_eq!(field(&rows, "outdated", &bytes), [0]);
+    assert_eq!(
+        field(&rows, "directory id", &bytes),
+        0x99aa_u64.to_le_bytes()
+    );
     assert_eq!(
         field(&rows, "checksum", &bytes),
         crc32c::crc32c(&bytes[..60]).to_le_bytes()
     );
+}
+
+#[test]
+fn peers_file_is_as_documented() {
+    let header = table("`PEERS` has a header");
+    assert_rows_are_gapless(&header, wal::known_peers::PEERS_HEADER_BYTES);
+    let rows = table("A run of a member reaches");
+    assert_rows_are_gapless(&rows, wal::known_peers::PEER_RUN_BYTES);
+    let disk = MemVfs::new(1);
+    let path = Path::new("/data");
+    let mut dir =
+        wal::DataDir::open(Arc::new(disk.clone()), path, 0x1122_3344_5566_7788, 9).unwrap();
+    let mut known = dir.take_known_peers().unwrap();
+    let run = wal::PeerRun {
+        node: 0x0102_0304,
+        incarnation: 0x1112_1314,
+        process: 0x2122_2324,
+        directory: 0x3132_3334,
+    };
+    for node in [run.node, 3] {
+        known.record(wal::PeerRun { node, ..run }).unwrap();
+    }
+    let bytes = disk.contents(&path.join("PEERS")).unwrap();
+    assert_eq!(
+        field(&header, "magic", &bytes),
+        wal::known_peers::PEERS_MAGIC
+    );
+    assert_eq!(
+        field(&header, "version", &bytes),
+        wal::known_peers::PEERS_VERSION.to_le_bytes()
+    );
+    assert_eq!(field(&header, "number of runs", &bytes), [2, 0, 0, 0]);
+    assert_eq!(
+        field(&header, "cluster id", &bytes),
+        0x1122_3344_5566_7788_u64.to_le_bytes()
+    );
+    assert_eq!(field(&header, "node id", &bytes), 9_u64.to_le_bytes());
+    let (second, checksum) = bytes[64..].split_at(32);
+    assert_eq!(field(&rows, "the member's", &bytes[32..])[0], 3);
+    for (name, number) in [
+        ("the member's", run.node),
+        ("its incarnation", run.incarnation),
+        ("process", run.process),
+        ("its directory", run.directory),
+    ] {
+        assert_eq!(field(&rows, name, second), number.to_le_bytes(), "{name}");
+    }
+    assert_eq!(checksum, crc32c::crc32c(&bytes[..96]).to_le_bytes());
 }
 
 #[test]
