@@ -7,6 +7,7 @@
 
 use bytes::Bytes;
 use prost::Message as _;
+use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 use raft::{
     AppendEntries, AppendEntriesResponse, AppendOutcome, ClusterId, Entry, EntryId, EntryKind,
     GroupId, Heartbeat, HeartbeatResponse, LogIndex, Message, NodeId, ReadIndex, ReadIndexResponse,
@@ -16,9 +17,14 @@ use raft::{
 use replica::{Forward, ForwardRefused, PeerMessage, Refusal};
 use thiserror::Error;
 
-use super::frame::{begin_frame, finish_frame};
+use super::frame::{FRAME_BYTES_MAX, begin_frame, finish_frame};
 use super::handshake::{Hello, MAGIC, RefusalReason, Refused, TEXT_BYTES_MAX};
 use super::wire::{self, Body, GreetingBody};
+
+/// The most entries of one message. An entry without content has 2 bytes in a frame and some 130 as
+/// the structs it is read into, so that a frame of them would be gigabytes. An honest sender counts
+/// [`Entry::OVERHEAD_BYTES`] for each, and never sends more than fits in a frame by that count.
+pub const ENTRIES_MAX: usize = FRAME_BYTES_MAX / Entry::OVERHEAD_BYTES;
 
 /// Which cluster and group a connection's messages belong to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +85,9 @@ pub enum DecodeError {
         /// What it says.
         value: u64,
     },
+    /// More entries than a peer may send at once.
+    #[error("more than {ENTRIES_MAX} entries in a message")]
+    ManyEntries,
     /// A text longer than a peer may send.
     #[error("a text of {0} bytes in a handshake")]
     LongText(usize),
@@ -119,6 +128,7 @@ pub fn encode_greeting(greeting: &Greeting, is_first: bool, out: &mut Vec<u8>) {
 
 /// Reads the body of a frame after the handshake.
 pub fn decode_message(scope: Scope, body: Bytes) -> Result<Incoming, DecodeError> {
+    check_entry_count(&body)?;
     let frame = wire::Frame::decode(body)?;
     // Before the scope is compared: that it differs may be the reason of the refusal.
     if let Some(Body::Refused(refused)) = frame.body {
@@ -144,6 +154,54 @@ pub fn decode_message(scope: Scope, body: Bytes) -> Result<Incoming, DecodeError
         other => PeerMessage::Raft(raft_from_wire(other)?),
     };
     Ok(Incoming::Message(message))
+}
+
+/// Counts the entries of a message without reading them: the one part of a frame that grows in memory
+/// when it is read.
+fn check_entry_count(mut body: &[u8]) -> Result<(), DecodeError> {
+    let mut count = 0;
+    while let Some(field) = next_field(&mut body)? {
+        if field.tag != wire::APPEND_ENTRIES_TAG {
+            continue;
+        }
+        let mut append = field.bytes;
+        while let Some(field) = next_field(&mut append)? {
+            count += usize::from(field.tag == wire::ENTRY_TAG);
+            if count > ENTRIES_MAX {
+                return Err(DecodeError::ManyEntries);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A field of an encoded message.
+struct Field<'a> {
+    tag: u32,
+    /// Of strings, bytes and messages; else empty.
+    bytes: &'a [u8],
+}
+
+/// Takes the next field off an encoded message.
+fn next_field<'a>(message: &mut &'a [u8]) -> Result<Option<Field<'a>>, DecodeError> {
+    if message.is_empty() {
+        return Ok(None);
+    }
+    let (tag, wire_type) = decode_key(message)?;
+    if wire_type != WireType::LengthDelimited {
+        skip_field(wire_type, tag, message, DecodeContext::default())?;
+        return Ok(Some(Field { tag, bytes: &[] }));
+    }
+    let len = decode_varint(message)?;
+    let (bytes, rest) = usize::try_from(len)
+        .ok()
+        .and_then(|len| message.split_at_checked(len))
+        .ok_or(DecodeError::Value {
+            what: "a length",
+            value: len,
+        })?;
+    *message = rest;
+    Ok(Some(Field { tag, bytes }))
 }
 
 /// Reads the body of a handshake frame.

@@ -260,6 +260,48 @@ fn a_heartbeat_has_these_bytes() {
     assert_eq!(body_of(&frame), expected[..]);
 }
 
+/// The smallest frame body with this many entries, in two appends as protobuf allows.
+fn body_with_entries(count: usize) -> Bytes {
+    use prost::encoding::{encode_key, encode_varint};
+    let mut body = wire::Frame {
+        cluster: SCOPE.cluster.0,
+        group: SCOPE.group.0,
+        body: None,
+    }
+    .encode_to_vec();
+    for count in [count / 2, count - count / 2] {
+        // `prev`, which is required, and entries of no bytes.
+        let mut append = vec![0x12, 0];
+        for _ in 0..count {
+            encode_key(wire::ENTRY_TAG, WireType::LengthDelimited, &mut append);
+            append.push(0);
+        }
+        encode_key(
+            wire::APPEND_ENTRIES_TAG,
+            WireType::LengthDelimited,
+            &mut body,
+        );
+        encode_varint(append.len() as u64, &mut body);
+        body.extend_from_slice(&append);
+    }
+    body.into()
+}
+
+#[test]
+fn a_frame_cannot_hold_more_entries_than_an_honest_one() {
+    let Ok(Incoming::Message(PeerMessage::Raft(Message::AppendEntries(append)))) =
+        decode_message(SCOPE, body_with_entries(1000))
+    else {
+        panic!("not an append");
+    };
+    assert_eq!(append.entries.len(), 1000);
+    assert_eq!(check_entry_count(&body_with_entries(ENTRIES_MAX)), Ok(()));
+    assert_eq!(
+        decode_message(SCOPE, body_with_entries(ENTRIES_MAX + 1)),
+        Err(DecodeError::ManyEntries)
+    );
+}
+
 #[test]
 fn a_message_of_another_cluster_or_group_is_refused() {
     let mut frame = Vec::new();

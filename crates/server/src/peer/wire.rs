@@ -8,6 +8,12 @@
 use bytes::Bytes;
 use prost::{Message, Oneof};
 
+/// The number of [`Body::AppendEntries`] in a [`Frame`].
+pub(crate) const APPEND_ENTRIES_TAG: u32 = 20;
+
+/// The number of `entries` in [`AppendEntries`].
+pub(crate) const ENTRY_TAG: u32 = 5;
+
 /// The frames of the handshake.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Greeting {
