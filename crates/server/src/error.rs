@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::disk::DiskError;
+use crate::peer::handshake::Refused;
 
 /// The exit code of a node that failed while it ran.
 pub(crate) const EXIT_FAILURE: i32 = 1;
@@ -68,13 +69,17 @@ pub enum ServeError {
     /// The disk failed while the node ran.
     #[error("{0}; this node has stopped and can be started again once its disk is trusted")]
     Disk(DiskError),
+    /// Another member knows a newer run of this node than its data directory does.
+    #[error("{0}")]
+    Outdated(Refused),
     /// The replica cannot go on without risking what it promises.
     #[error("{0}")]
     Replicated(String),
 }
 
 impl ServeError {
-    /// The process's exit code: 2 when nothing was started, 1 when a running node failed.
+    /// The process's exit code: 2 when the node is not to be started as it is, 1 when a running node
+    /// failed.
     pub fn exit_code(&self) -> i32 {
         match self {
             ServeError::Bind { .. }
@@ -82,7 +87,8 @@ impl ServeError {
             | ServeError::DataDir(_)
             | ServeError::Log(_)
             | ServeError::Storage { .. }
-            | ServeError::Replica(_) => EXIT_USAGE,
+            | ServeError::Replica(_)
+            | ServeError::Outdated(_) => EXIT_USAGE,
             ServeError::System { .. } | ServeError::Disk(_) | ServeError::Replicated(_) => {
                 EXIT_FAILURE
             }

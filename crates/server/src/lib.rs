@@ -19,6 +19,8 @@
 //!   share of a turn, the output of a client that does not read, the queue of a peer that does not.
 //! - A write is reported to the replica as durable only after the sync that covers it has returned.
 //! - A disk that fails ends the process at once (`disk`); a disk that is full does not.
+//! - A node that forgot what it promised, because its data directory was lost or is an old copy, is not
+//!   let in by its peers and stops (`peer::handshake`).
 //! - A node that cannot start has changed nothing, says why in one line, and exits with code 2.
 //!
 //! # What is left out

@@ -18,9 +18,9 @@ use std::time::{Duration, Instant};
 use mio::{Interest, Poll, Waker};
 use raft::{ClusterId, GroupId, NodeId};
 use replica::{NodeInfo, Replica, storage};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use vfs::{LossyVfs, StdVfs, SyncMode, Vfs};
-use wal::{DataDir, Recovery};
+use wal::{DataDir, KnownPeers, Recovery};
 
 use crate::admin::Admin;
 use crate::clock::{Clock, wall_ms};
@@ -104,7 +104,7 @@ pub struct Server {
     client_addrs: Vec<SocketAddr>,
     admin_addrs: Vec<SocketAddr>,
     /// Locked until the node has stopped.
-    _data_dir: DataDir,
+    data_dir: DataDir,
     _admin: Option<Admin>,
 }
 
@@ -121,6 +121,7 @@ struct Bound {
 struct Drawn {
     seed: u64,
     process: u64,
+    directory: u64,
     cluster_secret: [u8; 16],
     run_id: [u8; 20],
 }
@@ -141,9 +142,13 @@ impl Server {
             .unwrap_or_else(|| choose_vfs(config.test_vfs));
         let cluster = ClusterId(config.cluster_id());
         let mut data_dir = DataDir::open(vfs, &config.data_dir, cluster.0, config.node_id)?;
+        let drawn = Drawn::new()?;
+        let directory = data_dir.directory_id(drawn.directory)?;
+        let known = data_dir
+            .take_known_peers()
+            .expect("the directory was opened here, and its memory is taken once");
         let (log, recovered) = open_log(config, &mut data_dir)?;
 
-        let drawn = Drawn::new()?;
         let clock = Clock::new();
         let replica_config = replica_config(config, &data_dir, &drawn, &client_addrs);
         let client_addr = replica_config.client_addr.clone();
@@ -163,13 +168,13 @@ impl Server {
             true => Some(install_signals(&poll)?),
             false => None,
         };
-        let hello = hello(config, cluster, &data_dir, &drawn, client_addr);
+        let hello = hello(config, cluster, &data_dir, &drawn, client_addr, directory);
         let registry = poll
             .registry()
             .try_clone()
             .map_err(ServeError::system("share the event queue"))?;
         let peers = Peers::new(
-            peer_settings(config, hello, bound.peer_tls.clone(), drawn.seed),
+            peer_settings(config, hello, bound.peer_tls.clone(), drawn.seed, known),
             registry,
             waker,
         );
@@ -201,7 +206,7 @@ impl Server {
             stopper,
             client_addrs,
             admin_addrs,
-            _data_dir: data_dir,
+            data_dir,
             _admin: admin,
         })
     }
@@ -210,8 +215,13 @@ impl Server {
     ///
     /// # Errors
     /// If it cannot go on. With [`OnFailure::Exit`], a disk that fails ends the process instead.
-    pub fn run(self) -> Result<(), ServeError> {
-        self.reactor.run()
+    pub fn run(mut self) -> Result<(), ServeError> {
+        let result = self.reactor.run();
+        if let Err(ServeError::Outdated(_)) = &result {
+            error!("this node stops, and its data directory is not used again");
+            self.data_dir.set_outdated()?;
+        }
+        result
     }
 
     /// Stops the node from another thread.
@@ -276,18 +286,20 @@ impl Bound {
 
 impl Drawn {
     fn new() -> Result<Drawn, ServeError> {
-        let mut bytes = [0; 52];
+        let mut bytes = [0; 60];
         getrandom::fill(&mut bytes).map_err(|error| ServeError::System {
             what: "draw random numbers",
             source: std::io::Error::other(error.to_string()),
         })?;
         let (seed, rest) = take(&bytes);
         let (process, rest) = take(rest);
+        let (directory, rest) = take(rest);
         let (cluster_secret, rest) = take(rest);
         let (run_id, _) = take(rest);
         Ok(Drawn {
             seed: u64::from_le_bytes(seed),
             process: u64::from_le_bytes(process),
+            directory: u64::from_le_bytes(directory),
             cluster_secret,
             run_id,
         })
@@ -529,6 +541,7 @@ fn hello(
     data_dir: &DataDir,
     drawn: &Drawn,
     client_addr: String,
+    directory: u64,
 ) -> Hello {
     Hello {
         protocol_version: PROTOCOL_VERSION,
@@ -539,12 +552,19 @@ fn hello(
         target: NodeId(0),
         incarnation: data_dir.incarnation(),
         process: drawn.process,
+        directory,
         client_addr,
         version: VERSION.into(),
     }
 }
 
-fn peer_settings(config: &Config, hello: Hello, tls: Option<PeerTls>, seed: u64) -> PeerSettings {
+fn peer_settings(
+    config: &Config,
+    hello: Hello,
+    tls: Option<PeerTls>,
+    seed: u64,
+    known: KnownPeers,
+) -> PeerSettings {
     let members: BTreeMap<NodeId, String> = config
         .members()
         .into_iter()
@@ -561,6 +581,7 @@ fn peer_settings(config: &Config, hello: Hello, tls: Option<PeerTls>, seed: u64)
         tls,
         idle_timeout_us: micros(idle),
         seed,
+        known,
     }
 }
 

@@ -14,7 +14,7 @@ use server::peer::codec::{
 };
 use server::peer::frame::{FRAME_BYTES_MAX, FrameReader};
 use server::peer::handshake::{Hello, MAGIC, PROTOCOL_VERSION, RefusalReason};
-use server::{Config, Options};
+use server::{Config, Options, ServeError, Server};
 use tempfile::TempDir;
 
 /// Node 1 of a cluster whose other two are played by the test.
@@ -81,6 +81,7 @@ impl Scene {
             target: NodeId(1),
             incarnation: 1,
             process: 42,
+            directory: 7,
             client_addr: "127.0.0.1:1".into(),
             version: "test".into(),
         }
@@ -218,9 +219,67 @@ fn an_id_is_free_again_when_its_process_has_gone() {
     assert!(matches!(answer, Greeting::Welcome(_)), "{answer:?}");
     drop(first);
     wait_until("another process is let in", || {
-        let (_, answer) = scene.greet(|hello| hello.process = 43);
+        let (_, answer) = scene.greet(|hello| {
+            hello.process = 43;
+            hello.incarnation = 2;
+        });
         matches!(answer, Greeting::Welcome(_))
     });
+}
+
+#[test]
+fn a_peer_that_has_gone_back_is_refused_in_both_directions() {
+    let scene = Scene::new();
+    let (first, answer) = scene.greet(|hello| hello.incarnation = 5);
+    assert!(matches!(answer, Greeting::Welcome(_)), "{answer:?}");
+    // A newer run that is refused for another reason is not remembered.
+    let (_, answer) = scene.greet(|hello| {
+        hello.incarnation = 9;
+        hello.process = 43;
+    });
+    assert_eq!(reason(&answer), Some(RefusalReason::DuplicateNode));
+    drop(first);
+    let older: [fn(&mut Hello); 3] = [
+        |hello| (hello.incarnation, hello.process) = (4, 41),
+        |hello| (hello.incarnation, hello.process) = (5, 41),
+        |hello| (hello.incarnation, hello.directory) = (8, 99),
+    ];
+    for change in older {
+        wait_until("the last process is known to be gone", || {
+            let (_, answer) = scene.greet(change);
+            let reason = reason(&answer).expect("it is never let in");
+            reason == RefusalReason::DataLost
+        });
+        let (stream, _) = scene.others[0].accept().expect("node 1 dials node 2");
+        let mut wire = Wire::new(stream);
+        assert!(matches!(wire.greeting(), Greeting::Hello(_)));
+        let mut welcome = scene.hello();
+        change(&mut welcome);
+        wire.greet(&Greeting::Welcome(welcome));
+        let body = wire.frame().expect("a refusal");
+        let Ok(Incoming::Refused(refused)) = decode_message(scene.scope(), body) else {
+            panic!("not a refusal");
+        };
+        assert_eq!(refused.reason, RefusalReason::DataLost);
+    }
+    let (_, answer) = scene.greet(|hello| (hello.incarnation, hello.process) = (6, 44));
+    assert!(matches!(answer, Greeting::Welcome(_)), "{answer:?}");
+}
+
+#[test]
+fn a_node_that_is_told_that_its_data_is_lost_stops() {
+    let mut scene = Scene::new();
+    let (stream, _) = scene.others[1].accept().expect("node 1 dials node 3");
+    let mut wire = Wire::new(stream);
+    assert!(matches!(wire.greeting(), Greeting::Hello(_)));
+    wire.greet(&Greeting::Refused(server::peer::handshake::Refused {
+        reason: RefusalReason::DataLost,
+        text: "node 1 has lost everything".into(),
+    }));
+    let error = scene.node.join().expect_err("it stops");
+    assert!(matches!(error, ServeError::Outdated(_)), "{error}");
+    let again = Server::start(&scene.config, options());
+    assert!(matches!(again, Err(ServeError::DataDir(_))), "{again:?}");
 }
 
 #[test]

@@ -491,6 +491,7 @@ fn hello_to_wire(hello: &Hello) -> wire::Hello {
         target: hello.target.0,
         incarnation: hello.incarnation,
         process: hello.process,
+        directory: hello.directory,
         client_addr: hello.client_addr.clone(),
         version: hello.version.clone(),
     }
@@ -517,6 +518,7 @@ fn hello_from_wire(hello: wire::Hello) -> Result<Hello, DecodeError> {
         target: NodeId(hello.target),
         incarnation: hello.incarnation,
         process: hello.process,
+        directory: hello.directory,
         client_addr: printable(hello.client_addr),
         version: printable(hello.version),
     })

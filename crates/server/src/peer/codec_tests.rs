@@ -180,6 +180,7 @@ fn hello() -> Hello {
         target: NodeId(1),
         incarnation: 7,
         process: 99,
+        directory: 55,
         client_addr: "127.0.0.1:7002".into(),
         version: "0.1.0".into(),
     }

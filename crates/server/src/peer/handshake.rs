@@ -12,15 +12,23 @@
 //! - a **node id** in use by another live process, or our own: two processes that vote as one node
 //!   are two votes of one voter, which breaks the one-vote-per-term rule of the Raft paper (section
 //!   5.2);
+//! - a node that has **lost its data**: its directory was made anew or is an older copy, so it has
+//!   forgotten votes that it gave and entries that it acknowledged, and a majority with it could
+//!   elect a leader that lacks an acknowledged write. A new directory has another directory id, an
+//!   older copy has a lower incarnation, or the same one in another process, than the run that was
+//!   met before (`wal::known_peers` remembers it). One such refusal stops the node that is refused:
+//!   it is proof, because members trust each other here as everywhere in Raft;
 //! - an **unknown** id, or an address that reaches **another node** than the configuration says;
 //! - a **protocol version** that this release does not speak, older or newer.
 //!
-//! The rules are the pure functions [`judge_hello`] and [`judge_welcome`]; sockets are elsewhere.
+//! The rules are the pure functions [`judge_hello`], [`judge_welcome`] and [`judge_history`]; sockets
+//! are elsewhere.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use raft::{ClusterId, NodeId};
+use wal::PeerRun;
 
 /// The first bytes on a peer connection, each way. The last byte is the version of the framing and
 /// of the handshake itself, which is meant never to change; everything else is negotiated inside.
@@ -57,6 +65,9 @@ pub struct Hello {
     pub incarnation: u64,
     /// Drawn at random at its start: tells two processes with one id and one incarnation apart.
     pub process: u64,
+    /// Drawn at random when its data directory was made: tells a new directory from the one before.
+    /// 0 if it does not say.
+    pub directory: u64,
     /// Where clients reach it.
     pub client_addr: String,
     /// Its software version.
@@ -84,6 +95,10 @@ pub enum RefusalReason {
     SelfConnection = 7,
     /// Its handshake is not a handshake.
     Malformed = 8,
+    /// Its data directory was lost or is an old copy.
+    DataLost = 9,
+    /// The other side cannot write down that it has met it. It may be let in later.
+    NotRecorded = 10,
 }
 
 impl RefusalReason {
@@ -98,6 +113,8 @@ impl RefusalReason {
             5 => RefusalReason::ProtocolTooOld,
             6 => RefusalReason::ProtocolTooNew,
             7 => RefusalReason::SelfConnection,
+            9 => RefusalReason::DataLost,
+            10 => RefusalReason::NotRecorded,
             _ => RefusalReason::Malformed,
         }
     }
@@ -167,6 +184,47 @@ pub fn judge_welcome(
         );
     }
     Ok(())
+}
+
+/// Whether a member is the one that was met before, in this run or a later one. `known` is its newest
+/// known run. Returns the run if it has to be remembered before the member is let in.
+pub fn judge_history(
+    ours: &Hello,
+    known: Option<PeerRun>,
+    theirs: &Hello,
+) -> Result<Option<PeerRun>, Refused> {
+    let met = PeerRun {
+        node: theirs.node.0,
+        incarnation: theirs.incarnation,
+        process: theirs.process,
+        directory: theirs.directory,
+    };
+    let Some(known) = known else {
+        return Ok(Some(met));
+    };
+    let what = if known.directory != 0 && met.directory != known.directory {
+        "another data directory than before: the old one was lost or left behind".to_owned()
+    } else if met.incarnation < known.incarnation {
+        format!(
+            "an old copy of its data directory: this is its start {}, and start {} was seen",
+            met.incarnation, known.incarnation
+        )
+    } else if met.incarnation == known.incarnation && met.process != known.process {
+        format!(
+            "a copy of its data directory: another start {} was seen",
+            known.incarnation
+        )
+    } else {
+        return Ok(Some(met).filter(|met| *met != known));
+    };
+    refuse(
+        RefusalReason::DataLost,
+        format!(
+            "node {} has {what}; votes and log entries that it gave its word for are gone, so node {} \
+             does not let it in: restore its newest data directory, or leave it stopped",
+            theirs.node.0, ours.node.0
+        ),
+    )
 }
 
 /// The rules that hold in both directions, the version first: nothing else of a message of another
@@ -256,7 +314,7 @@ fn judge_common(ours: &Hello, members: &BTreeSet<NodeId>, theirs: &Hello) -> Res
     Ok(())
 }
 
-fn refuse(reason: RefusalReason, text: String) -> Result<(), Refused> {
+fn refuse<T>(reason: RefusalReason, text: String) -> Result<T, Refused> {
     Err(Refused { reason, text })
 }
 
@@ -274,6 +332,7 @@ mod tests {
             target: NodeId(target),
             incarnation: 1,
             process: 1000 + id,
+            directory: 500 + id,
             client_addr: "127.0.0.1:6379".into(),
             version: "0.1.0".into(),
         }
@@ -361,8 +420,47 @@ mod tests {
     }
 
     #[test]
+    fn a_member_comes_back_in_the_same_run_or_a_later_one_of_the_same_directory() {
+        let run = |incarnation, process, directory| PeerRun {
+            node: 2,
+            incarnation,
+            process,
+            directory,
+        };
+        let judge = |known, met: PeerRun| {
+            let mut theirs = node(2, 1);
+            theirs.incarnation = met.incarnation;
+            theirs.process = met.process;
+            theirs.directory = met.directory;
+            judge_history(&node(1, 2), known, &theirs).map_err(|refused| {
+                assert_eq!(refused.reason, RefusalReason::DataLost);
+                assert_eq!(refused.text.lines().count(), 1);
+                assert!(refused.text.starts_with("node 2 has a"), "{refused}");
+            })
+        };
+        let known = Some(run(7, 70, 1));
+        for (known, met, verdict) in [
+            (None, run(1, 10, 1), Ok(Some(run(1, 10, 1)))),
+            (known, run(7, 70, 1), Ok(None)),
+            (known, run(8, 80, 1), Ok(Some(run(8, 80, 1)))),
+            // The first release that tells its directory.
+            (Some(run(7, 70, 0)), run(8, 80, 1), Ok(Some(run(8, 80, 1)))),
+            // Old copies, and a copy of the directory that ran at the same time.
+            (known, run(6, 60, 1), Err(())),
+            (known, run(7, 71, 1), Err(())),
+            // Made anew, however often it was started since.
+            (known, run(1, 10, 2), Err(())),
+            (known, run(7, 71, 2), Err(())),
+            (known, run(99, 990, 2), Err(())),
+            (known, run(99, 990, 0), Err(())),
+        ] {
+            assert_eq!(judge(known, met), verdict, "{known:?} {met:?}");
+        }
+    }
+
+    #[test]
     fn reasons_survive_the_wire_and_unknown_ones_are_tolerated() {
-        for code in 1..=8 {
+        for code in 1..=10 {
             assert_eq!(RefusalReason::from_code(code) as u32, code);
         }
         assert_eq!(RefusalReason::from_code(77), RefusalReason::Malformed);

@@ -7,11 +7,13 @@ use std::net::SocketAddr;
 use mio::Registry;
 use raft::NodeId;
 use replica::PeerMessage;
+use wal::KnownPeers;
 
 use super::PeerContext;
 use super::codec::{self, Greeting, Incoming};
 use super::frame::FRAME_BYTES_MAX;
 use super::handshake::{Hello, LivePeer, Refused, judge_hello};
+use super::history::remember;
 use super::outbound::{invalid_data, next_greeting};
 use super::stream::{Fill, Stream};
 
@@ -144,11 +146,13 @@ impl Inbound {
     pub(super) fn judge(
         &mut self,
         context: &PeerContext,
+        known: &mut KnownPeers,
         now_us: u64,
         live: Option<LivePeer>,
         hello: &Hello,
     ) -> Result<(), Refused> {
-        let verdict = judge_hello(&context.hello, &context.members, live, hello);
+        let verdict = judge_hello(&context.hello, &context.members, live, hello)
+            .and_then(|()| remember(known, &context.hello, hello));
         let answer = match &verdict {
             Ok(()) => {
                 self.stream.reader.set_body_bytes_max(FRAME_BYTES_MAX);

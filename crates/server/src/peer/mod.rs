@@ -23,6 +23,7 @@ pub mod codec;
 pub mod frame;
 pub mod handshake;
 
+mod history;
 mod inbound;
 mod outbound;
 mod resolver;
@@ -38,13 +39,14 @@ use mio::net::TcpStream;
 use mio::{Registry, Waker};
 use raft::NodeId;
 use replica::{Disconnect, PeerInfo, PeerMessage};
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
+use wal::KnownPeers;
 
 use crate::tokens::Source;
 use crate::transport::Transport;
 
 use self::codec::Scope;
-use self::handshake::{Hello, Refused};
+use self::handshake::{Hello, RefusalReason, Refused};
 use self::inbound::Inbound;
 use self::outbound::Outbound;
 use self::resolver::Resolver;
@@ -77,6 +79,8 @@ pub(crate) struct PeerSettings {
     pub(crate) idle_timeout_us: u64,
     /// Seeds the jitter of reconnects.
     pub(crate) seed: u64,
+    /// Who was met before.
+    pub(crate) known: KnownPeers,
 }
 
 /// What connections need to know of their node.
@@ -107,6 +111,8 @@ pub(crate) enum PeerEvent {
     Disconnected(NodeId, Disconnect),
     /// A message.
     Message(NodeId, PeerMessage),
+    /// A member knows a newer run of this node than its data directory does: it must not go on.
+    Outdated(Refused),
 }
 
 /// Figures about one peer, for /metrics.
@@ -149,6 +155,7 @@ struct Peer {
 #[derive(Debug)]
 pub(crate) struct Peers {
     context: PeerContext,
+    known: KnownPeers,
     peers: Vec<Peer>,
     inbound: Vec<Option<Inbound>>,
     resolver: Resolver,
@@ -183,6 +190,7 @@ impl Peers {
                 seed: settings.seed,
                 registry,
             },
+            known: settings.known,
             peers,
             inbound: Vec::new(),
             resolver: Resolver::new(waker),
@@ -243,9 +251,8 @@ impl Peers {
             self.outbound_outcome(index, now_us, outcome);
         }
         for index in 0..self.peers.len() {
-            let outcome = self.peers[index]
-                .outbound
-                .drive(&self.context, now_us, scratch);
+            let outbound = &mut self.peers[index].outbound;
+            let outcome = outbound.drive(&self.context, &mut self.known, now_us, scratch);
             self.outbound_outcome(index, now_us, outcome);
         }
         // Known peers first: one whose process has just been replaced is seen to have closed its
@@ -380,12 +387,27 @@ impl Peers {
                 peer.logged = None;
                 self.up(index);
             }
-            outbound::Outcome::Refused(refused) => {
-                let address = peer.outbound.address().to_owned();
-                log_refusal(&mut peer.logged, now_us, &refused, &address);
-                self.down(index, Disconnect::Lost, "refused");
+            outbound::Outcome::Refused(refused) => self.refused(index, now_us, &refused),
+            outbound::Outcome::RefusedByPeer(refused) => {
+                self.refused(index, now_us, &refused);
+                self.heed(refused);
             }
             outbound::Outcome::Down(disconnect, reason) => self.down(index, disconnect, &reason),
+        }
+    }
+
+    fn refused(&mut self, index: usize, now_us: u64, refused: &Refused) {
+        let peer = &mut self.peers[index];
+        let address = peer.outbound.address().to_owned();
+        log_refusal(&mut peer.logged, now_us, refused, &address);
+        self.down(index, Disconnect::Lost, "refused");
+    }
+
+    /// A member has refused this node. One that says that the data is lost must be believed, even if
+    /// the others know nothing of it: with one of those, this node could be a majority that forgot.
+    fn heed(&mut self, refused: Refused) {
+        if refused.reason == RefusalReason::DataLost {
+            self.events.push(PeerEvent::Outdated(refused));
         }
     }
 
@@ -407,6 +429,7 @@ impl Peers {
                 });
                 log_refusal(logged.unwrap_or(&mut nowhere), now_us, &refused, &address);
                 self.end_inbound(index, Disconnect::Lost);
+                self.heed(refused);
             }
             Err(error) if is_reset(&error) => self.end_inbound(index, Disconnect::Reset),
             Err(error) => {
@@ -435,7 +458,7 @@ impl Peers {
             .peers
             .iter()
             .position(|peer| peer.outbound.node == hello.node);
-        if let Err(refused) = inbound.judge(&self.context, now_us, live, hello) {
+        if let Err(refused) = inbound.judge(&self.context, &mut self.known, now_us, live, hello) {
             let mut nowhere = None;
             let logged = peer.map_or(&mut nowhere, |peer| &mut self.peers[peer].logged);
             log_refusal(logged, now_us, &refused, &address);
@@ -542,7 +565,12 @@ fn log_refusal(logged: &mut Option<(Refused, u64)>, now_us: u64, refused: &Refus
         last == refused && now_us.saturating_sub(*at_us) < REFUSAL_LOG_INTERVAL_US
     });
     if !is_old {
-        warn!(%address, reason = ?refused.reason, "peer handshake refused: {refused}");
+        match refused.reason {
+            RefusalReason::DataLost => {
+                error!(%address, reason = ?refused.reason, "peer handshake refused: {refused}");
+            }
+            _ => warn!(%address, reason = ?refused.reason, "peer handshake refused: {refused}"),
+        }
         *logged = Some((refused.clone(), now_us));
     }
 }

@@ -14,6 +14,7 @@ use raft::NodeId;
 use replica::{Disconnect, PeerMessage};
 use rustls::pki_types::ServerName;
 use tracing::debug;
+use wal::KnownPeers;
 
 use crate::tokens::Source;
 use crate::transport::Transport;
@@ -21,6 +22,7 @@ use crate::transport::Transport;
 use super::codec::{self, Greeting, Incoming};
 use super::frame::FRAME_BYTES_MAX;
 use super::handshake::{Hello, MAGIC, Refused, judge_welcome};
+use super::history::remember;
 use super::stream::{Fill, Stream, is_reset};
 use super::{PeerContext, random_unit};
 
@@ -84,8 +86,10 @@ pub(super) enum Outcome {
     Resolve,
     /// The handshake is done.
     Up(Hello),
-    /// The peer refused us, or we refuse the peer.
+    /// This node refuses the peer.
     Refused(Refused),
+    /// The peer refuses this node.
+    RefusedByPeer(Refused),
     /// The connection, or the attempt at one, failed.
     Down(Disconnect, String),
 }
@@ -202,6 +206,7 @@ impl Outbound {
     pub(super) fn drive(
         &mut self,
         context: &PeerContext,
+        known: &mut KnownPeers,
         now_us: u64,
         scratch: &mut [u8],
     ) -> Outcome {
@@ -212,7 +217,7 @@ impl Outbound {
                 Err(error) => return self.fail_io(context, now_us, &error),
             }
         }
-        match self.receive(context, now_us, scratch) {
+        match self.receive(context, known, now_us, scratch) {
             Ok(Outcome::Quiet) => self.flush(context, now_us),
             Ok(outcome) => outcome,
             Err(error) => self.fail_io(context, now_us, &error),
@@ -326,6 +331,7 @@ impl Outbound {
     fn receive(
         &mut self,
         context: &PeerContext,
+        known: &mut KnownPeers,
         now_us: u64,
         scratch: &mut [u8],
     ) -> io::Result<Outcome> {
@@ -334,7 +340,7 @@ impl Outbound {
         };
         let fill = stream.fill(scratch)?;
         if self.phase != Phase::Up {
-            if let Some(outcome) = self.receive_greeting(context, now_us)? {
+            if let Some(outcome) = self.receive_greeting(context, known, now_us)? {
                 return Ok(outcome);
             }
         } else {
@@ -349,6 +355,7 @@ impl Outbound {
     fn receive_greeting(
         &mut self,
         context: &PeerContext,
+        known: &mut KnownPeers,
         now_us: u64,
     ) -> io::Result<Option<Outcome>> {
         let Some(stream) = &mut self.stream else {
@@ -359,13 +366,14 @@ impl Outbound {
         };
         match codec::decode_greeting(body).map_err(invalid_data)? {
             Greeting::Welcome(hello) => {
-                if let Err(refused) =
-                    judge_welcome(&context.hello, &context.members, self.node, &hello)
-                {
+                let verdict = judge_welcome(&context.hello, &context.members, self.node, &hello)
+                    .and_then(|()| remember(known, &context.hello, &hello));
+                if let Err(refused) = verdict {
                     codec::encode_refusal(context.scope, &refused, stream.out());
                     // What the socket does not take at once the peer will not be told.
                     let _ = stream.flush();
-                    return Ok(Some(self.refused(context, now_us, refused)));
+                    self.pause(context, now_us);
+                    return Ok(Some(Outcome::Refused(refused)));
                 }
                 stream.reader.set_body_bytes_max(FRAME_BYTES_MAX);
                 self.phase = Phase::Up;
@@ -375,17 +383,20 @@ impl Outbound {
                 self.last_ping_us = now_us;
                 Ok(Some(Outcome::Up(hello)))
             }
-            Greeting::Refused(refused) => Ok(Some(self.refused(context, now_us, refused))),
+            Greeting::Refused(refused) => {
+                self.pause(context, now_us);
+                Ok(Some(Outcome::RefusedByPeer(refused)))
+            }
             Greeting::Hello(_) => Err(invalid_data("a greeting out of turn")),
         }
     }
 
-    fn refused(&mut self, context: &PeerContext, now_us: u64, refused: Refused) -> Outcome {
+    /// Ends the connection after a refusal.
+    fn pause(&mut self, context: &PeerContext, now_us: u64) {
         // Nothing that is refused mends itself within milliseconds, but for a restarted process
         // whose old connection has not been noticed to be dead.
         self.backoff_us = (BACKOFF_MAX_US / 8).max(self.backoff_us);
         self.drop_connection(context, now_us);
-        Outcome::Refused(refused)
     }
 
     fn receive_pongs(&mut self, context: &PeerContext, now_us: u64) -> io::Result<()> {

@@ -58,6 +58,9 @@ pub(crate) struct Hello {
     pub(crate) client_addr: String,
     #[prost(string, tag = "10")]
     pub(crate) version: String,
+    /// Zero stands for unknown.
+    #[prost(fixed64, tag = "11")]
+    pub(crate) directory: u64,
 }
 
 /// See [`super::handshake::Refused`].

@@ -185,7 +185,7 @@ impl Reactor {
         self.turns += 1;
         self.take_events(events, now);
         self.accept(now);
-        self.receive(now);
+        self.receive(now)?;
         self.complete(now)?;
         self.tick(now);
         self.carry_out(now)?;
@@ -251,7 +251,7 @@ impl Reactor {
         }
     }
 
-    fn receive(&mut self, now: Now) {
+    fn receive(&mut self, now: Now) -> Result<(), ServeError> {
         let parts = &mut self.parts;
         let replica = &mut parts.replica;
         for event in parts.peers.receive(now.mono_us, &mut self.scratch) {
@@ -261,12 +261,15 @@ impl Reactor {
                     replica.peer_disconnected(now, node, reason);
                 }
                 PeerEvent::Message(node, message) => replica.peer_message(now, node, message),
+                // Nothing that this turn would still do may leave this node.
+                PeerEvent::Outdated(refused) => return Err(ServeError::Outdated(refused)),
             }
         }
         let registry = parts.poll.registry();
         parts
             .clients
             .read_all(registry, replica, now, &mut self.scratch);
+        Ok(())
     }
 
     fn complete(&mut self, now: Now) -> Result<(), ServeError> {
