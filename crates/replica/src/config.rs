@@ -47,7 +47,9 @@ pub struct Config {
     pub unapplied_bytes_max: usize,
     /// The most client connections at once.
     pub clients_max: usize,
-    /// The most bytes that may wait for a client that does not read, before it is closed.
+    /// The most bytes of messages that may wait for a subscriber before it is disconnected. Of
+    /// replies, eight times as many may wait for any client before no more of its requests are
+    /// started: pipelines are often written in full before a reply is read.
     pub output_bytes_max: usize,
     /// The password of the default user, if one is required.
     pub requirepass: Option<String>,
@@ -55,6 +57,13 @@ pub struct Config {
     pub client_addr: String,
     /// Facts about the process, for INFO and its kin.
     pub info: NodeInfo,
+}
+
+impl Config {
+    /// The most bytes of replies that may wait for a client.
+    pub(crate) fn reply_bytes_max(&self) -> usize {
+        self.output_bytes_max.saturating_mul(8)
+    }
 }
 
 /// Facts about this process that INFO, CONFIG GET and HELLO report.

@@ -29,9 +29,8 @@ use crate::session::BUFFER_RETAINED_MAX;
 
 use multi::leaves_queue;
 
-/// Replies that a client has not taken up to which further commands are started for it.
-const UNSENT_OUTPUT_MAX: usize = 1 << 20;
-/// The same before it has authenticated.
+/// Replies that a client which has not authenticated may leave unread before no more of its commands
+/// are started. For others see [`crate::Config::output_bytes_max`].
 const UNSENT_OUTPUT_UNAUTHENTICATED_MAX: usize = 1 << 10;
 /// The most bytes of one request that is still incomplete.
 const REQUEST_BYTES_MAX: usize = 1 << 30;
@@ -206,6 +205,7 @@ impl Replica {
             .node
             .pause
             .is_some_and(|pause| !pause.writes_only && pause.until_us > now_us);
+        let reply_bytes_max = self.node.config.reply_bytes_max();
         let Some(session) = self.node.sessions.find_mut(client) else {
             return false;
         };
@@ -213,7 +213,7 @@ impl Replica {
             return false;
         }
         let unsent_max = match session.authenticated {
-            true => UNSENT_OUTPUT_MAX,
+            true => reply_bytes_max,
             false => UNSENT_OUTPUT_UNAUTHENTICATED_MAX,
         };
         if session.pending_output().len() > unsent_max {

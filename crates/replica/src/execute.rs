@@ -152,7 +152,7 @@ impl<'a> Runner<'a> {
     /// is made behind it counts, so that a long pipeline of large reads has a bound.
     fn limit_output(&mut self) {
         let Some(client) = self.client else { return };
-        let unsent_max = self.out_start + self.node.config.output_bytes_max;
+        let unsent_max = self.out_start + self.node.config.reply_bytes_max();
         if self.out.len() > unsent_max {
             tracing::warn!(
                 bytes = self.out.len() - self.out_start,

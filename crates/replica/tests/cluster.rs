@@ -398,7 +398,7 @@ fn a_command_larger_than_an_entry_is_refused_by_name() {
 
 #[test]
 fn one_reply_may_be_larger_than_the_output_limit_and_a_pipeline_of_them_may_not() {
-    let mut world = World::with(1, |config| config.output_bytes_max = 1_000);
+    let mut world = World::with(1, |config| config.output_bytes_max = 1_000 / 8);
     world.leader();
     let (patient, greedy) = (world.client(1), world.client(1));
     let large = "x".repeat(5_000);

@@ -125,11 +125,12 @@ settings! {
     /// Client connections at a time.
     "max-clients" max_clients: u32, "COUNT", "10000";
 
-    /// Replies waiting for one client at which it is disconnected.
+    /// Messages waiting for one subscriber at which it is disconnected. Of replies, eight times as
+    /// much may wait for any client before no more of its requests are started.
     "client-output-limit" client_output_limit: ByteSize, "SIZE", "64MiB";
 
-    /// Replies waiting for one client that it may not exceed for longer than
-    /// `client-output-soft-time`.
+    /// Output waiting for one client that it may not exceed for longer than
+    /// `client-output-soft-time` without reading any of it (a subscriber: even if it does).
     "client-output-soft-limit" client_output_soft_limit: ByteSize, "SIZE", "16MiB";
 
     /// How long a client may stay above `client-output-soft-limit`.
