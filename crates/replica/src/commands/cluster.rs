@@ -257,22 +257,26 @@ fn replicas(node: &mut Node, _client: ClientId, args: &[&[u8]], out: &mut Encode
     }
 }
 
-/// `CLUSTER LINKS`: the peers that a connection stands to. What the shell knows of the sockets does
-/// not come here.
+/// `CLUSTER LINKS`: the peers that a connection stands to, each with both of its directions: Redis has
+/// a connection for either, and its tools count them in pairs. Here one serves both. What the shell
+/// knows of the sockets does not come here.
 fn links(node: &mut Node, _client: ClientId, _args: &[&[u8]], out: &mut Encoder<'_>) {
     let linked: Vec<NodeId> = super::server::peers(node)
         .filter(|(_, member)| member.connected)
         .map(|(id, _)| id)
         .collect();
-    out.array(linked.len());
+    out.array(2 * linked.len());
     for id in linked {
-        out.map(3);
-        key(out, "direction");
-        out.bulk(b"to");
-        key(out, "node");
-        out.bulk(node_name(node, id).as_bytes());
-        key(out, "events");
-        out.bulk(b"rw");
+        let name = node_name(node, id);
+        for direction in ["to", "from"] {
+            out.map(3);
+            key(out, "direction");
+            out.bulk(direction.as_bytes());
+            key(out, "node");
+            out.bulk(name.as_bytes());
+            key(out, "events");
+            out.bulk(b"rw");
+        }
     }
 }
 

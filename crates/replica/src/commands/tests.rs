@@ -506,6 +506,29 @@ fn the_cluster_is_one_shard_that_the_leader_owns() {
 }
 
 #[test]
+fn links_come_in_pairs_of_directions() {
+    let mut node = Node::for_test_of(3);
+    let client = node.connect();
+    let link = |direction: &str, id: u64| {
+        let name = cluster::node_name(&node, raft::NodeId(id));
+        format!(
+            "*6\\r\\n$9\\r\\ndirection\\r\\n${}\\r\\n{direction}\\r\\n$4\\r\\nnode\\r\\n\
+             $40\\r\\n{name}\\r\\n$6\\r\\nevents\\r\\n$2\\r\\nrw\\r\\n",
+            direction.len()
+        )
+    };
+    let expected = ["to", "from"].map(|direction| link(direction, 3)).concat();
+    node.members
+        .get_mut(&raft::NodeId(2))
+        .expect("a member")
+        .connected = false;
+    assert_eq!(
+        node.reply(client, "CLUSTER LINKS"),
+        format!("*2\\r\\n{expected}")
+    );
+}
+
+#[test]
 fn slots_stay_with_the_last_leader_while_there_is_none() {
     let mut node = Node::for_test_of(3);
     let client = node.connect();
