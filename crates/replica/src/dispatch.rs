@@ -394,8 +394,9 @@ impl Replica {
         let protocol = session.protocol;
         run(&mut self.node, &mut Encoder::new(&mut output, protocol));
         if let Some((spec, args)) = command {
+            let duration_us = self.node.slept_us(client);
             self.node
-                .note_call(client, spec.id, args, &output[length..], 0);
+                .note_call(client, spec.id, args, &output[length..], duration_us);
         }
         let Some(session) = self.node.sessions.find_mut(client) else {
             return;
@@ -437,7 +438,10 @@ impl Replica {
         }
         let db = self.node.session(client).db;
         match (schedule, run.target) {
-            (Schedule::Alone | Schedule::InPlace, Target::Undecided) => {
+            (Schedule::AfterSleep, Target::Undecided) if self.falls_asleep(client, args) => {
+                Taken::No
+            }
+            (Schedule::Alone | Schedule::AfterSleep | Schedule::InPlace, Target::Undecided) => {
                 self.reply_now(client, Some((spec, args)), |node, out| {
                     let command = Command {
                         id: spec.id,
@@ -448,7 +452,7 @@ impl Replica {
                 });
                 Taken::Yes
             }
-            (Schedule::Alone, _) => Taken::No,
+            (Schedule::Alone | Schedule::AfterSleep, _) => Taken::No,
             (Schedule::InPlace | Schedule::ReadAlone, _) => {
                 self.target_reads(run);
                 self.plan(run).session(client, spec.id, db, args);
@@ -456,6 +460,21 @@ impl Replica {
                 Taken::Yes
             }
         }
+    }
+
+    /// Whether a command that is answered after a sleep has yet to sleep. It stays in the input
+    /// meanwhile, and is found there again when the connection may go on.
+    fn falls_asleep(&mut self, client: ClientId, args: &[&[u8]]) -> bool {
+        let now_us = self.node.now.mono_us;
+        let sleep_us = commands::sleep_us(args).unwrap_or(0);
+        let session = self.node.session(client);
+        if sleep_us == 0 || session.asleep_since_us.is_some() {
+            return false;
+        }
+        session.asleep_since_us = Some(now_us);
+        session.asleep_until_us = now_us + sleep_us;
+        self.note_waiting(client);
+        true
     }
 
     fn start_write(

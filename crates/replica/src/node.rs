@@ -137,6 +137,14 @@ impl Node {
         }
     }
 
+    /// Ends the sleep that the client's command was held back for, and tells how long it was.
+    pub(crate) fn slept_us(&mut self, client: ClientId) -> u64 {
+        let now_us = self.now.mono_us;
+        let session = self.sessions.find_mut(client);
+        let since_us = session.and_then(|session| session.asleep_since_us.take());
+        since_us.map_or(0, |since_us| now_us - since_us)
+    }
+
     /// Counts a command that ran for a client, and keeps it in the slow log if it was slow.
     pub(crate) fn note_call(
         &mut self,

@@ -58,6 +58,8 @@ pub(crate) struct Session {
     pub(crate) closing: bool,
     /// No command of it is started before this time (DEBUG SLEEP), in microseconds.
     pub(crate) asleep_until_us: u64,
+    /// Since when the DEBUG SLEEP that comes first in the input sleeps; `None` if none does.
+    pub(crate) asleep_since_us: Option<u64>,
 
     /// Remembers how far the first request in `input` was scanned.
     pub(crate) parser: RequestParser,
@@ -175,6 +177,7 @@ impl Session {
             shard_channels: BTreeSet::new(),
             closing: false,
             asleep_until_us: 0,
+            asleep_since_us: None,
             parser: RequestParser::new(),
             input: Vec::new(),
             input_start: 0,

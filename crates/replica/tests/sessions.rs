@@ -284,3 +284,30 @@ fn a_client_is_idle_when_all_it_sent_is_answered_and_not_before() {
     assert!(idle(&mut world));
     assert_eq!(world.replies(client), ["nil", "nil"]);
 }
+
+#[test]
+fn debug_sleep_is_answered_when_it_is_over_and_holds_up_nobody_else() {
+    let mut world = World::ready(3);
+    let leader = world.leader();
+    let (sleeper, other) = (world.client(leader), world.client(leader));
+    world.show(
+        other,
+        &["CONFIG", "SET", "slowlog-log-slower-than", "100000"],
+    );
+    let requests: [&[&str]; 4] = [
+        &["SET", "a", "1"],
+        &["DEBUG", "SLEEP", "0.2"],
+        &["DEBUG", "SLEEP", "0.2"],
+        &["GET", "a"],
+    ];
+    world.send(sleeper, &requests);
+    world.run_ms(150);
+    assert_eq!(world.replies(sleeper), ["OK"]);
+    assert_eq!(world.show(other, &["INCR", "a"]), "2");
+    world.run_ms(150);
+    assert_eq!(world.replies(sleeper), ["OK"]);
+    world.run_ms(300);
+    assert_eq!(world.replies(sleeper), ["OK", "2"]);
+    assert_eq!(world.show(other, &["SLOWLOG", "LEN"]), "2");
+    assert_eq!(world.show(sleeper, &["DEBUG", "SLEEP", "0"]), "OK");
+}

@@ -35,6 +35,7 @@ pub(crate) use admission::{
     NOAUTH, allowed_in_subscriber_mode, allowed_without_authentication, subscriber_mode_error,
 };
 pub(crate) use client::{close_idle, resume_paused};
+pub(crate) use debug::sleep_us;
 
 use kv::CommandSpec;
 use resp::Encoder;
@@ -60,6 +61,9 @@ pub(crate) enum Schedule {
     /// is started before it is done. A subscription begins there: a node that is still applying the
     /// past delivers none of it.
     ReadAlone,
+    /// As [`Schedule::Alone`], once the connection has slept for it: DEBUG SLEEP is answered when it
+    /// is over.
+    AfterSleep,
 }
 
 /// A session command.
@@ -133,6 +137,14 @@ fn in_place(handler: Handler) -> SessionCommand {
 fn read_alone(handler: Handler) -> SessionCommand {
     SessionCommand {
         schedule: Schedule::ReadAlone,
+        handler,
+    }
+}
+
+/// A command that runs alone, after its connection has slept.
+fn after_sleep(handler: Handler) -> SessionCommand {
+    SessionCommand {
+        schedule: Schedule::AfterSleep,
         handler,
     }
 }

@@ -636,7 +636,7 @@ fn shutdown_is_handed_to_the_shell() {
 }
 
 #[test]
-fn debug_sleep_holds_back_its_own_connection() {
+fn debug_sleep_in_a_transaction_holds_back_what_follows() {
     let mut node = Node::for_test();
     let client = node.connect();
     assert_eq!(node.reply(client, "DEBUG SLEEP 0.5"), "+OK\\r\\n");
