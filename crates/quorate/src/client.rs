@@ -19,6 +19,10 @@ use crate::{login::Login, transport::Transport};
 /// How long a wait for a reply lasts before it looks whether it was interrupted.
 const INTERRUPT_POLL: Duration = Duration::from_millis(100);
 
+/// What a node that speaks TLS says to one that does not: the first byte of an alert (RFC 8446,
+/// section 5.1). No reply begins with it.
+const TLS_ALERT: u8 = 0x15;
+
 /// Why a conversation with a node ended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ClientError {
@@ -38,6 +42,26 @@ pub(crate) enum ClientError {
         /// The command it refused.
         what: &'static str,
         /// Its error.
+        reason: String,
+    },
+    /// The node wants to know who asks.
+    #[error("{address} wants a password: give it with -a or REDISCLI_AUTH")]
+    NeedsPassword {
+        /// The node's address.
+        address: Address,
+    },
+    /// The node speaks TLS, and this side does not.
+    #[error("{address} speaks TLS: add --tls --cacert FILE")]
+    NeedsTls {
+        /// The node's address.
+        address: Address,
+    },
+    /// This side speaks TLS, and what came back is not TLS.
+    #[error("{address} does not seem to speak TLS ({reason}): try without --tls and --cacert")]
+    NotTls {
+        /// The node's address.
+        address: Address,
+        /// What came back.
         reason: String,
     },
     /// The connection broke, or what came over it was not a reply.
@@ -61,11 +85,28 @@ pub(crate) enum ClientError {
     Interrupted,
 }
 
+impl ClientError {
+    /// Whether who asks, or how, is at fault: it is so at every node, and will be in a second.
+    pub(crate) fn is_of_the_login(&self) -> bool {
+        match self {
+            Self::Refused { .. } | Self::NeedsPassword { .. } | Self::NeedsTls { .. } => true,
+            // One that dies in the middle of it looks the same.
+            Self::NotTls { .. }
+            | Self::Unreachable { .. }
+            | Self::Lost { .. }
+            | Self::TimedOut { .. }
+            | Self::Interrupted => false,
+        }
+    }
+}
+
 /// A connection to one node.
 pub(crate) struct Connection {
     address: Address,
     stream: Transport,
     replies: ReplyBuffer,
+    /// Whether a byte has come from the node.
+    has_heard: bool,
 }
 
 impl Connection {
@@ -94,6 +135,7 @@ impl Connection {
             address: address.clone(),
             stream,
             replies: ReplyBuffer::default(),
+            has_heard: false,
         };
         connection.log_in(login, timeout)?;
         Ok(connection)
@@ -104,7 +146,7 @@ impl Connection {
         self.stream
             .write_all(requests)
             .and_then(|()| self.stream.flush())
-            .map_err(|error| self.lost(&plain_reason(&error)))
+            .map_err(|error| self.broken(&error))
     }
 
     /// Waits for the next reply or push. Without a `timeout` it waits until there is one.
@@ -137,10 +179,18 @@ impl Connection {
                 .set_read_timeout(Some(wait))
                 .map_err(|error| self.lost(&error))?;
             match self.stream.read(&mut chunk) {
-                Ok(0) => return Err(self.lost(&"closed by the node")),
-                Ok(count) => self.replies.feed(&chunk[..count]),
+                Ok(0) => return Err(self.broken(&io::ErrorKind::UnexpectedEof.into())),
+                Ok(_) if self.is_told_to_speak_tls(chunk[0]) => {
+                    return Err(ClientError::NeedsTls {
+                        address: self.address.clone(),
+                    });
+                }
+                Ok(count) => {
+                    self.has_heard = true;
+                    self.replies.feed(&chunk[..count]);
+                }
                 Err(error) if is_retryable(&error) => {}
-                Err(error) => return Err(self.lost(&plain_reason(&error))),
+                Err(error) => return Err(self.broken(&error)),
             }
         }
     }
@@ -216,6 +266,35 @@ impl Connection {
                 what,
                 reason: String::from_utf8_lossy(error).into_owned(),
             }),
+        }
+    }
+
+    fn is_told_to_speak_tls(&self, first: u8) -> bool {
+        !self.has_heard && !self.stream.is_tls() && first == TLS_ALERT
+    }
+
+    /// The connection broke. Where TLS is still being agreed on, the likely cause is that only one
+    /// side speaks it.
+    fn broken(&self, error: &io::Error) -> ClientError {
+        let is_end = matches!(
+            error.kind(),
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset
+        );
+        let reason = match error.kind() {
+            io::ErrorKind::UnexpectedEof => "closed by the node".to_owned(),
+            _ => plain_reason(error),
+        };
+        let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+        let is_noise = matches!(cause, Some(rustls::Error::InvalidMessage(_)));
+        match self.stream.is_handshaking() && (is_end || is_noise) {
+            true => ClientError::NotTls {
+                address: self.address.clone(),
+                reason: match is_noise {
+                    true => "it answered something else".to_owned(),
+                    false => reason,
+                },
+            },
+            false => self.lost(&reason),
         }
     }
 

@@ -51,7 +51,7 @@ impl Cluster {
         if self.connection.is_none() {
             let connection = self.find_node(patience)?;
             self.connection = Some(connection);
-            self.learn_addresses();
+            self.learn_addresses()?;
         }
         // The connection may have been lost while it was asked for the others.
         self.connection.as_mut().ok_or_else(|| ClientError::Lost {
@@ -113,7 +113,7 @@ impl Cluster {
                         return Ok(connection);
                     }
                     // A wrong password is wrong at every node, and will be in a second.
-                    Err(error @ ClientError::Refused { .. }) => return Err(error),
+                    Err(error) if error.is_of_the_login() => return Err(error),
                     Err(error) => first_failure = first_failure.or(Some(error)),
                 }
             }
@@ -125,9 +125,9 @@ impl Cluster {
     }
 
     /// Asks the node for the addresses of the others. A server without CLUSTER has none.
-    fn learn_addresses(&mut self) {
+    fn learn_addresses(&mut self) -> Result<(), ClientError> {
         let Some(connection) = &mut self.connection else {
-            return;
+            return Ok(());
         };
         match connection.call(&["CLUSTER", "NODES"], CONNECT_TIMEOUT) {
             Ok(nodes) => {
@@ -137,8 +137,18 @@ impl Cluster {
                     }
                 }
             }
-            Err(_) => self.connection = None,
+            Err(error) => {
+                self.connection = None;
+                // The first reply of all, so this is where it shows that only one side speaks TLS.
+                if matches!(
+                    error,
+                    ClientError::NeedsTls { .. } | ClientError::NotTls { .. }
+                ) {
+                    return Err(error);
+                }
+            }
         }
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     io::{IsTerminal, Write},
     process::ExitCode,
     time::Duration,
@@ -97,8 +98,56 @@ fn voter_ids(list: &str) -> BTreeSet<u64> {
 /// A node as it was found.
 struct Row {
     address: Option<Address>,
-    node: Result<NodeInfo, String>,
+    node: Result<NodeInfo, Absence>,
     id: Option<u64>,
+}
+
+/// Why there is nothing to say of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Absence {
+    /// It cannot be reached, or says something that nobody understands.
+    Unreachable(String),
+    /// It answers, but not to one who asks like this.
+    Unwilling {
+        /// What it wants.
+        wish: &'static str,
+        /// What to do about it.
+        advice: &'static str,
+    },
+}
+
+impl Absence {
+    fn of(error: ClientError) -> Self {
+        let (wish, advice) = match error {
+            ClientError::Refused { what: "AUTH", .. } => (
+                "refuses the password",
+                "give the right one with -a or REDISCLI_AUTH",
+            ),
+            ClientError::Unreachable { reason, .. }
+            | ClientError::Lost { reason, .. }
+            | ClientError::Refused { reason, .. } => return Self::Unreachable(reason),
+            ClientError::TimedOut { .. } => return Self::Unreachable("no answer".into()),
+            ClientError::Interrupted => return Self::Unreachable("interrupted".into()),
+            ClientError::NeedsPassword { .. } => {
+                ("wants a password", "give it with -a or REDISCLI_AUTH")
+            }
+            ClientError::NeedsTls { .. } => ("speaks TLS", "add --tls --cacert FILE"),
+            ClientError::NotTls { .. } => (
+                "does not seem to speak TLS",
+                "try without --tls and --cacert",
+            ),
+        };
+        Self::Unwilling { wish, advice }
+    }
+}
+
+impl fmt::Display for Absence {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable(reason) => write!(formatter, "unreachable ({reason})"),
+            Self::Unwilling { wish, .. } => formatter.write_str(wish),
+        }
+    }
 }
 
 /// Prints the nodes of a cluster.
@@ -136,6 +185,11 @@ fn info_of(connection: &mut Connection, timeout: Duration) -> Result<NodeInfo, C
         reason,
     };
     if let Some(error) = info.as_error() {
+        if error.starts_with(b"NOAUTH") {
+            return Err(ClientError::NeedsPassword {
+                address: connection.address().clone(),
+            });
+        }
         return Err(refused(String::from_utf8_lossy(error).into_owned()));
     }
     let text = String::from_utf8_lossy(info.as_bytes().unwrap_or_default()).into_owned();
@@ -175,7 +229,7 @@ fn survey(seeds: &[Address], login: &Login) -> Vec<Row> {
             asked.insert(address.clone());
             let (node, neighbours) = match answer {
                 Ok((node, neighbours)) => (Ok(node), neighbours),
-                Err(error) => (Err(short_reason(error)), Vec::new()),
+                Err(error) => (Err(Absence::of(error)), Vec::new()),
             };
             to_ask.extend(neighbours.into_iter().filter(|one| !asked.contains(one)));
             let id = node.as_ref().ok().map(|node| node.id);
@@ -216,20 +270,10 @@ fn add_silent_voters(rows: &mut Vec<Row>) {
         for id in missing.into_iter().take(without_address) {
             rows.push(Row {
                 address: None,
-                node: Err("address not known".into()),
+                node: Err(Absence::Unreachable("address not known".into())),
                 id: Some(id),
             });
         }
-    }
-}
-
-fn short_reason(error: ClientError) -> String {
-    match error {
-        ClientError::Unreachable { reason, .. }
-        | ClientError::Lost { reason, .. }
-        | ClientError::Refused { reason, .. } => reason,
-        ClientError::TimedOut { .. } => "no answer".into(),
-        ClientError::Interrupted => "interrupted".into(),
     }
 }
 
@@ -239,6 +283,8 @@ struct Health {
     voters: usize,
     voters_up: usize,
     commit: u64,
+    /// What the first node that does not answer to one who asks like this wants, and what to do.
+    unwilling: Option<(&'static str, &'static str)>,
 }
 
 impl Health {
@@ -265,6 +311,10 @@ impl Health {
                 .filter(|node| voters.contains(&node.id))
                 .count(),
             commit: nodes.iter().map(|node| node.commit).max().unwrap_or(0),
+            unwilling: rows.iter().find_map(|row| match row.node {
+                Err(Absence::Unwilling { wish, advice }) => Some((wish, advice)),
+                _ => None,
+            }),
         }
     }
 
@@ -273,6 +323,16 @@ impl Health {
     }
 
     fn sentence(&self) -> String {
+        match self.unwilling {
+            Some((wish, advice)) if self.voters == 0 => {
+                format!("no node tells its state, one {wish}: {advice}")
+            }
+            Some((wish, advice)) => format!("{}; one {wish}: {advice}", self.counted()),
+            None => self.counted(),
+        }
+    }
+
+    fn counted(&self) -> String {
         match (self.leader, self.is_good()) {
             (Some(leader), true) => {
                 format!(
@@ -311,11 +371,14 @@ fn as_json(rows: &[Row], health: &Health) -> String {
                     "uptime_seconds": node.uptime_seconds,
                     "version": node.version,
                 }),
-                Err(reason) => json!({
+                Err(absence) => json!({
                     "node": row.id,
                     "address": address,
-                    "reachable": false,
-                    "reason": reason,
+                    "reachable": matches!(absence, Absence::Unwilling { .. }),
+                    "reason": match absence {
+                        Absence::Unreachable(reason) => reason,
+                        Absence::Unwilling { wish, .. } => *wish,
+                    },
                 }),
             }
         })
@@ -352,7 +415,7 @@ fn as_table(rows: &[Row], health: &Health) -> String {
                 health.commit.saturating_sub(node.applied).to_string(),
                 uptime_text(node.uptime_seconds),
             ],
-            Err(reason) => vec![id, address, format!("unreachable ({reason})")],
+            Err(absence) => vec![id, address, absence.to_string()],
         });
     }
     let mut text = aligned(&lines);
@@ -421,7 +484,7 @@ mod tests {
     fn down() -> Row {
         Row {
             address: Some(Address::new("127.0.0.1", 7003)),
-            node: Err("refused".into()),
+            node: Err(Absence::Unreachable("refused".into())),
             id: None,
         }
     }

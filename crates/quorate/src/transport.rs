@@ -38,6 +38,19 @@ impl Transport {
         Ok(Self::Tls(Box::new(StreamOwned::new(connection, stream))))
     }
 
+    /// Whether the bytes go through TLS.
+    pub(crate) fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    /// Whether it has not been agreed yet how to speak TLS.
+    pub(crate) fn is_handshaking(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(stream) => stream.conn.is_handshaking(),
+        }
+    }
+
     /// The stream below, for its time-outs.
     pub(crate) fn socket(&self) -> &TcpStream {
         match self {

@@ -105,8 +105,72 @@ fn the_tools_speak_tls_and_trust_only_the_authority_they_are_given() {
     );
     let clear = output(quorate().args(["cli", "--cluster", &address, "ping"]));
     assert_eq!((clear.code, clear.stdout.as_str()), (1, ""), "{clear:?}");
-    assert!(clear.stderr.starts_with("quorate: "), "{clear:?}");
+    let advice = format!("{address} speaks TLS: add --tls --cacert FILE");
+    assert_eq!(clear.stderr, format!("quorate: {advice}\n"), "{clear:?}");
+    let status = output(quorate().args(["status", "--cluster", &address]));
+    assert_eq!(status.code, 1, "{status:?}");
+    assert!(
+        status.stdout.contains(&format!("{address}  speaks TLS\n")),
+        "{status:?}"
+    );
+    assert!(
+        status
+            .stdout
+            .contains("one speaks TLS: add --tls --cacert FILE"),
+        "{status:?}"
+    );
     drop(node);
+}
+
+#[test]
+fn a_node_that_wants_a_password_or_no_tls_is_said_to() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let pki = Pki::new(directory.path(), "node");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("bound").to_string();
+    drop(listener);
+    let mut serve = quorate();
+    serve.current_dir(directory.path()).args([
+        "serve",
+        "--bind",
+        &address,
+        "--requirepass",
+        "secret",
+    ]);
+    let _node = Running::start(&mut serve);
+    let tool = |name: &str, rest: &[&str]| {
+        let mut command = quorate();
+        output(command.args([name, "--cluster", &address]).args(rest))
+    };
+    wait_until("the node serves", || {
+        tool("cli", &["-a", "secret", "ping"]).stdout == "PONG\n"
+    });
+    let protected = tool("status", &[]);
+    assert_eq!(protected.code, 1, "{protected:?}");
+    for text in [
+        format!("{address}  wants a password\n"),
+        "one wants a password: give it with -a or REDISCLI_AUTH\n".to_owned(),
+    ] {
+        assert!(protected.stdout.contains(&text), "{protected:?}");
+    }
+    assert_eq!(tool("status", &["-a", "secret"]).code, 0);
+    let wrong = tool("status", &["-a", "guess"]);
+    assert!(wrong.stdout.contains("refuses the password\n"), "{wrong:?}");
+
+    let ca = pki.ca.display().to_string();
+    let flags = ["-a", "secret", "--tls", "--cacert", ca.as_str()];
+    let advice = "try without --tls and --cacert\n";
+    let status = tool("status", &flags);
+    assert!(status.stdout.contains(advice), "{status:?}");
+    for flags in [&flags[..], &flags[2..]] {
+        let plain = tool("cli", &[flags, &["ping"]].concat());
+        assert_eq!((plain.code, plain.stdout.as_str()), (1, ""), "{plain:?}");
+        assert!(plain.stderr.ends_with(advice), "{plain:?}");
+        assert!(
+            plain.stderr.contains("does not seem to speak TLS"),
+            "{plain:?}"
+        );
+    }
 }
 
 #[test]
