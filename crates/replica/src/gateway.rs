@@ -34,6 +34,8 @@ pub(crate) struct Gateway {
     unapplied: VecDeque<Unapplied>,
     /// Bytes they hold.
     unapplied_bytes: usize,
+    /// Bytes of all batches that were ever closed.
+    closed_bytes: u64,
     /// How many of the first of them have been handed to `target`.
     handed: usize,
     /// The leader, and its term, that batches are handed to.
@@ -57,6 +59,11 @@ pub(crate) struct Gateway {
 /// See [`Gateway::patience_us`].
 const PATIENCE_GROWTH_MAX: u64 = 8;
 
+/// Bytes of batches that are handed over and not applied beyond which no more are. It bounds what is
+/// handed over again when the leader changes, all in one turn, and what stands before the heartbeats
+/// on the connection to the leader: a backlog must not keep them from it.
+const HANDED_BYTES_MAX: u64 = 4 << 20;
+
 /// The batch that commands are being added to.
 #[derive(Debug, Default)]
 pub(crate) struct Gathering {
@@ -70,6 +77,8 @@ pub(crate) struct Gathering {
 struct Unapplied {
     /// Its number, once it has been handed over; 0 before.
     sequence: u64,
+    /// Bytes of all batches that were closed before it.
+    offset: u64,
     payload: Payload,
     /// `None` once its clients were answered.
     plan: Option<Plan>,
@@ -131,6 +140,7 @@ impl Gateway {
             gathering: Gathering::default(),
             unapplied: VecDeque::new(),
             unapplied_bytes: 0,
+            closed_bytes: 0,
             handed: 0,
             target: None,
             progress_us: 0,
@@ -184,6 +194,7 @@ impl Gateway {
         }
         self.unapplied.push_back(Unapplied {
             sequence: 0,
+            offset: self.closed_bytes,
             payload: Payload::Open(gathered.payload),
             plan: Some(gathered.plan),
             bytes,
@@ -192,6 +203,7 @@ impl Gateway {
             hands: 0,
             refused: None,
         });
+        self.closed_bytes += bytes as u64;
     }
 
     /// Takes note of who leads. A change means that everything unapplied is handed over again.
@@ -227,7 +239,11 @@ impl Gateway {
             self.progress_us = now.mono_us;
         }
         let mut again = 0;
+        let first_offset = self.unapplied.front().map_or(0, |batch| batch.offset);
         while let Some(batch) = self.unapplied.get_mut(self.handed) {
+            if batch.offset - first_offset >= HANDED_BYTES_MAX {
+                break;
+            }
             if batch.sequence == 0 {
                 batch.sequence = self.next_sequence;
             }

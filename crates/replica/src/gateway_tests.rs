@@ -289,3 +289,23 @@ fn a_leader_that_is_silent_is_asked_again_ever_more_rarely_up_to_a_bound() {
         "{pauses:?}"
     );
 }
+
+#[test]
+fn a_backlog_is_handed_over_a_window_at_a_time() {
+    let mut world = World::new();
+    let large = "x".repeat(1 << 20);
+    for _ in 0..10 {
+        world.write(&large);
+    }
+    let handed = world.hand_over().len() as u64;
+    assert_eq!(
+        handed,
+        HANDED_BYTES_MAX.div_ceil(2 << 20),
+        "plan and payload count"
+    );
+    assert!(world.hand_over().is_empty(), "nothing was applied");
+    world.apply(1);
+    assert_eq!(world.hand_over().len(), 1);
+    world.gateway.set_leader(Some(NodeId(3)), Term(8));
+    assert_eq!(world.hand_over().len() as u64, handed);
+}

@@ -9,6 +9,9 @@ use crate::bootstrap::{Bootstrap, FEATURE_LEVEL};
 use crate::config::Config;
 use crate::node::Member;
 
+/// Bytes of entries under way to one follower.
+const INFLIGHT_BYTES_MAX: usize = 8 << 20;
+
 /// How Raft is to behave.
 pub(super) fn raft_config(config: &Config) -> raft::Config {
     let ticks = |ms: u64| {
@@ -34,6 +37,8 @@ pub(super) fn raft_config(config: &Config) -> raft::Config {
         election_timeout_ticks_max: election_ticks * 2,
         heartbeat_ticks: ticks(config.heartbeat_ms),
         append_bytes_max: config.batch_bytes_max,
+        // What is under way to a follower stands before its heartbeats.
+        inflight_bytes_max: INFLIGHT_BYTES_MAX,
         uncommitted_bytes_max: config.unapplied_bytes_max * 2,
         log_cache_bytes_max: config.unapplied_bytes_max,
         seed: config.seed,
