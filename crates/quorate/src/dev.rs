@@ -29,6 +29,8 @@ use signal_hook::{
 use self::{node::Node, plan::Plan, watch::Watch};
 use crate::{failure::Failure, login::Login, status};
 
+/// Where in its directory a node keeps its data; beside it is its log of messages.
+pub(crate) const DEV_DATA_DIRECTORY: &str = "data";
 /// How long the nodes may take to have a leader.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a node may take beyond its own deadline to stop.
@@ -71,6 +73,7 @@ pub(crate) fn run(arguments: &DevArguments) -> Result<ExitCode, Failure> {
     }
     let plan = Plan::make(arguments)?;
     plan.check_ports()?;
+    plan.check_data()?;
     plan.create_directory()?;
     let outcome = run_plan(&plan, arguments.restart, &stop);
     if arguments.ephemeral {

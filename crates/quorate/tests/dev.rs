@@ -249,7 +249,7 @@ fn children_do_not_outlive_a_parent_that_is_killed() {
 }
 
 #[test]
-fn a_directory_of_another_cluster_is_refused_in_the_words_of_the_node() {
+fn a_directory_of_other_nodes_or_ports_is_refused_in_one_line() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let data = directory.path().join("data");
     let path = data.to_str().expect("a plain path");
@@ -260,13 +260,10 @@ fn a_directory_of_another_cluster_is_refused_in_the_words_of_the_node() {
     assert_eq!(cluster.wait(), 0, "{:#?}", cluster.lines());
 
     let run = output(&mut dev(base, &["--nodes", "3", "--data-dir", path]));
-    assert_eq!(run.code, 2, "{run:?}");
-    let complaint = run
-        .stderr
-        .lines()
-        .find(|line| line.starts_with("quorate: node 1 exited"));
-    assert!(
-        complaint.is_some_and(|line| line.contains("cluster")),
-        "{run:?}"
+    let expected = format!(
+        "quorate: {path} was made with other --nodes, --port or --cluster-name: use the same, or \
+         choose another --data-dir, or remove it\n"
     );
+    assert_eq!((run.code, run.stderr), (2, expected));
+    assert!(!data.join("node-2").exists(), "nothing was touched");
 }

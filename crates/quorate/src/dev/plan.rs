@@ -4,8 +4,9 @@ use std::{io::Write, net::TcpListener, path::PathBuf, time::Duration};
 
 use clap::{Args, FromArgMatches};
 use server::config::{Address, Config};
+use vfs::StdVfs;
 
-use super::{DevArguments, node::Node};
+use super::{DEV_DATA_DIRECTORY, DevArguments, node::Node};
 use crate::{failure::Failure, login::Login, serve::ServeArguments, status::aligned};
 
 /// Where data is kept if nothing else was said.
@@ -32,6 +33,8 @@ pub(super) struct Plan {
     pub(super) directory: PathBuf,
     /// How to log in to them.
     pub(super) login: Login,
+    /// The cluster that they will be.
+    cluster: u64,
     /// How long a node may take to stop.
     pub(super) shutdown_timeout: Duration,
     /// Whether the directory must be new, because it will be removed.
@@ -92,7 +95,10 @@ impl Plan {
                     ("admin-bind", admin.to_string()),
                     (
                         "data-dir",
-                        directory.join("data").to_string_lossy().into_owned(),
+                        directory
+                            .join(DEV_DATA_DIRECTORY)
+                            .to_string_lossy()
+                            .into_owned(),
                     ),
                 ];
                 if arguments.nodes > 1 {
@@ -127,6 +133,7 @@ impl Plan {
                 password,
                 ..Login::default()
             },
+            cluster: config.cluster_id(),
             shutdown_timeout: config.shutdown_timeout,
             is_ephemeral: arguments.ephemeral,
         })
@@ -155,6 +162,25 @@ impl Plan {
                         address.port, node.id
                     )));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses if data is there that was made by other nodes. A node would refuse it too, but in words
+    /// about flags that it was not given by the user. What else may be wrong is left to the node.
+    pub(super) fn check_data(&self) -> Result<(), Failure> {
+        let vfs = StdVfs::new();
+        for node in &self.nodes {
+            let data = node.directory.join(DEV_DATA_DIRECTORY);
+            if let Ok(Some(identity)) = wal::data_dir::read_identity(&vfs, &data)
+                && (identity.cluster, identity.node) != (self.cluster, node.id)
+            {
+                return Err(Failure::usage(format!(
+                    "{} was made with other --nodes, --port or --cluster-name: use the same, or choose \
+                     another --data-dir, or remove it",
+                    self.directory.display()
+                )));
             }
         }
         Ok(())
