@@ -1,6 +1,7 @@
 //! `quorate wal`: looking into the log of a node, without changing a byte of it.
 
 use std::{
+    borrow::Cow,
     io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -11,7 +12,7 @@ use raft::EntryKind;
 use vfs::StdVfs;
 use wal::{DumpLine, DumpRecord, format::DiskKind};
 
-use crate::failure::Failure;
+use crate::{dev::DEV_DATA_DIRECTORY, failure::Failure};
 
 /// What `quorate wal` is told.
 #[derive(Debug, Subcommand)]
@@ -20,12 +21,12 @@ pub(crate) enum WalCommand {
     ///
     /// The exit code is 0 if a node would start on this log, else 1.
     Verify {
-        /// A node's data directory.
+        /// A node's data directory, or its directory of `quorate dev`.
         dir: PathBuf,
     },
     /// Print every record, one a line. Goes on behind damaged places.
     Dump {
-        /// A node's data directory.
+        /// A node's data directory, or its directory of `quorate dev`.
         dir: PathBuf,
     },
 }
@@ -33,9 +34,19 @@ pub(crate) enum WalCommand {
 /// Looks into a log.
 pub(crate) fn run(command: &WalCommand) -> Result<ExitCode, Failure> {
     match command {
-        WalCommand::Verify { dir } => verify(dir),
-        WalCommand::Dump { dir } => dump(dir),
+        WalCommand::Verify { dir } => verify(&data_directory(dir)),
+        WalCommand::Dump { dir } => dump(&data_directory(dir)),
     }
+}
+
+/// The data directory that a name stands for: a node's directory of `quorate dev` holds it beside the
+/// node's messages, and is what one sees first.
+fn data_directory(dir: &Path) -> Cow<'_, Path> {
+    let below = dir.join(DEV_DATA_DIRECTORY);
+    if !dir.join("wal").exists() && below.join("wal").is_dir() {
+        return below.into();
+    }
+    dir.into()
 }
 
 fn verify(dir: &Path) -> Result<ExitCode, Failure> {

@@ -221,11 +221,13 @@ fn a_dead_leader_is_reported_followed_and_with_restart_started_again() {
     signal(cluster.child.id(), "TERM");
     assert_eq!(cluster.wait(), 0, "{:#?}", cluster.lines());
     assert!(data.join("node-1").exists(), "data is kept");
-    let node = data.join("node-1").join("data");
-    let verify = output(quorate().args(["wal", "verify"]).arg(&node));
-    assert_eq!(verify.code, 0, "{verify:?}");
-    let dump = output(quorate().args(["wal", "dump"]).arg(&node));
-    assert!(dump.stdout.contains("first SET"), "{}", dump.stdout);
+    let node = data.join("node-1");
+    for dir in [&node, &node.join("data"), &node.join("data").join("wal")] {
+        let verify = output(quorate().args(["wal", "verify"]).arg(dir));
+        assert_eq!(verify.code, 0, "{verify:?}");
+        let dump = output(quorate().args(["wal", "dump"]).arg(dir));
+        assert!(dump.stdout.contains("first SET"), "{}", dump.stdout);
+    }
 }
 
 #[test]
