@@ -73,7 +73,7 @@ pub(crate) enum ClientError {
         reason: String,
     },
     /// No reply came in time.
-    #[error("{address} did not answer within {} ms", within.as_millis())]
+    #[error("no answer from {address} within {} s", within.as_secs_f64())]
     TimedOut {
         /// The node's address.
         address: Address,
@@ -107,6 +107,8 @@ pub(crate) struct Connection {
     replies: ReplyBuffer,
     /// Whether a byte has come from the node.
     has_heard: bool,
+    /// How long the node may let a request wait before it takes it.
+    send_timeout: Duration,
 }
 
 impl Connection {
@@ -136,6 +138,7 @@ impl Connection {
             stream,
             replies: ReplyBuffer::default(),
             has_heard: false,
+            send_timeout: timeout,
         };
         connection.log_in(login, timeout)?;
         Ok(connection)
@@ -276,6 +279,12 @@ impl Connection {
     /// The connection broke. Where TLS is still being agreed on, the likely cause is that only one
     /// side speaks it.
     fn broken(&self, error: &io::Error) -> ClientError {
+        if is_retryable(error) {
+            return ClientError::TimedOut {
+                address: self.address.clone(),
+                within: self.send_timeout,
+            };
+        }
         let is_end = matches!(
             error.kind(),
             io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset

@@ -14,7 +14,7 @@ use crate::{
     login::Login,
 };
 
-/// How long a single attempt to connect may take.
+/// How long a single attempt to connect may take, and the answer to a greeting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait before all addresses are tried again.
 const ROUND_PAUSE: Duration = Duration::from_millis(100);
@@ -48,16 +48,11 @@ impl Cluster {
         if self.connection.as_ref().is_some_and(Connection::is_closed) {
             self.connection = None;
         }
-        if self.connection.is_none() {
-            let connection = self.find_node(patience)?;
-            self.connection = Some(connection);
-            self.learn_addresses()?;
-        }
-        // The connection may have been lost while it was asked for the others.
-        self.connection.as_mut().ok_or_else(|| ClientError::Lost {
-            address: self.addresses[self.last].clone(),
-            reason: "closed by the node".into(),
-        })
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.find_node(patience)?,
+        };
+        Ok(self.connection.insert(connection))
     }
 
     /// The connection, if there is one.
@@ -107,9 +102,10 @@ impl Cluster {
         loop {
             for step in 0..self.addresses.len() {
                 let position = (self.last + step) % self.addresses.len();
-                match Connection::open(&self.addresses[position], &self.login, CONNECT_TIMEOUT) {
-                    Ok(connection) => {
+                match self.greet(&self.addresses[position]) {
+                    Ok((connection, named)) => {
                         self.last = position;
+                        self.add_addresses(named);
                         return Ok(connection);
                     }
                     // A wrong password is wrong at every node, and will be in a second.
@@ -124,31 +120,20 @@ impl Cluster {
         }
     }
 
-    /// Asks the node for the addresses of the others. A server without CLUSTER has none.
-    fn learn_addresses(&mut self) -> Result<(), ClientError> {
-        let Some(connection) = &mut self.connection else {
-            return Ok(());
-        };
-        match connection.call(&["CLUSTER", "NODES"], CONNECT_TIMEOUT) {
-            Ok(nodes) => {
-                for address in addresses_of(&nodes) {
-                    if !self.addresses.contains(&address) {
-                        self.addresses.push(address);
-                    }
-                }
-            }
-            Err(error) => {
-                self.connection = None;
-                // The first reply of all, so this is where it shows that only one side speaks TLS.
-                if matches!(
-                    error,
-                    ClientError::NeedsTls { .. } | ClientError::NotTls { .. }
-                ) {
-                    return Err(error);
-                }
+    /// Connects to a node and asks it for the addresses of the others, which shows that it answers at
+    /// all: one that is stopped takes connections too. A server without CLUSTER names nobody.
+    fn greet(&self, address: &Address) -> Result<(Connection, Vec<Address>), ClientError> {
+        let mut connection = Connection::open(address, &self.login, CONNECT_TIMEOUT)?;
+        let nodes = connection.call(&["CLUSTER", "NODES"], CONNECT_TIMEOUT)?;
+        Ok((connection, addresses_of(&nodes)))
+    }
+
+    fn add_addresses(&mut self, named: Vec<Address>) {
+        for address in named {
+            if !self.addresses.contains(&address) {
+                self.addresses.push(address);
             }
         }
-        Ok(())
     }
 }
 

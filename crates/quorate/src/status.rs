@@ -126,7 +126,10 @@ impl Absence {
             ClientError::Unreachable { reason, .. }
             | ClientError::Lost { reason, .. }
             | ClientError::Refused { reason, .. } => return Self::Unreachable(reason),
-            ClientError::TimedOut { .. } => return Self::Unreachable("no answer".into()),
+            ClientError::TimedOut { within, .. } => {
+                let seconds = within.as_secs_f64();
+                return Self::Unreachable(format!("no answer within {seconds} s"));
+            }
             ClientError::Interrupted => return Self::Unreachable("interrupted".into()),
             ClientError::NeedsPassword { .. } => {
                 ("wants a password", "give it with -a or REDISCLI_AUTH")

@@ -206,6 +206,27 @@ fn a_node_that_cannot_be_reached_is_one_line_and_exit_code_1() {
     assert_eq!(run.stdout, "");
 }
 
+#[test]
+fn a_node_that_takes_connections_and_answers_nothing_is_passed_over() {
+    // Nobody accepts: the system takes the connections and what is sent on them.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let silent = listener.local_addr().expect("bound").port();
+    let store = store();
+    let addresses = format!("127.0.0.1:{silent},127.0.0.1:{}", store.port);
+    let run = output(quorate().args(["cli", "--cluster", &addresses, "set", "key", "1"]));
+    assert_eq!((run.code, run.stdout.as_str()), (0, "OK\n"), "{run:?}");
+
+    let run = output(quorate().args(["cli", "-p", &silent.to_string(), "get", "key"]));
+    let expected = format!("quorate: no answer from 127.0.0.1:{silent} within 2 s\n");
+    assert_eq!((run.code, run.stderr), (1, expected));
+    let address = format!("127.0.0.1:{silent}");
+    let run = output(quorate().args(["status", "--cluster", &address]));
+    assert!(
+        run.stdout.contains("unreachable (no answer within 2 s)"),
+        "{run:?}"
+    );
+}
+
 /// A server that dies at one command: it closes this connection and every later one.
 fn mortal(deadly: &'static str) -> FakeServer {
     let is_dead = AtomicBool::new(false);

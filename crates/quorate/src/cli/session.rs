@@ -443,6 +443,9 @@ impl Session {
                 "; name a node with --cluster HOST:PORT (`quorate dev` listens on 127.0.0.1:7001)"
             }
             (ClientError::Unreachable { .. }, _, 2..) => "; nor can any other node be reached",
+            (ClientError::TimedOut { .. } | ClientError::Lost { .. }, _, 2..) => {
+                "; nor does any other node answer"
+            }
             _ => "",
         };
         format!("{error}{advice}")
