@@ -81,6 +81,7 @@ impl Replica {
         let Some(session) = self.node.sessions.find_mut(client) else {
             return;
         };
+        session.input_taken_bytes = session.pending_input().len() + fresh.len();
         let mut parser = std::mem::take(&mut session.parser);
         let mut stored = std::mem::take(&mut session.input);
         let start = std::mem::take(&mut session.input_start);
@@ -120,6 +121,7 @@ impl Replica {
             input.drain(..start);
             start = 0;
         }
+        session.input_taken_bytes = 0;
         session.parser = parser;
         session.input = input;
         session.input_start = start;

@@ -67,6 +67,9 @@ pub(crate) struct Session {
     pub(crate) input: Vec<u8>,
     /// See `input`.
     pub(crate) input_start: usize,
+    /// Bytes of input that are being gone through, and are not in `input` meanwhile: those of the
+    /// command that asks, for CLIENT LIST. 0 while none are.
+    pub(crate) input_taken_bytes: usize,
     /// Replies not yet written: from `output_start` on.
     pub(crate) output: Vec<u8>,
     /// See `output`.
@@ -181,6 +184,7 @@ impl Session {
             parser: RequestParser::new(),
             input: Vec::new(),
             input_start: 0,
+            input_taken_bytes: 0,
             output: Vec::new(),
             output_start: 0,
             runs_in_flight: 0,

@@ -311,3 +311,15 @@ fn debug_sleep_is_answered_when_it_is_over_and_holds_up_nobody_else() {
     assert_eq!(world.show(other, &["SLOWLOG", "LEN"]), "2");
     assert_eq!(world.show(sleeper, &["DEBUG", "SLEEP", "0"]), "OK");
 }
+
+#[test]
+fn client_list_counts_the_request_that_asks_for_it() {
+    let mut world = World::ready(3);
+    let leader = world.leader();
+    let (client, idle) = (world.client(leader), world.client(leader));
+    world.show(idle, &["PING"]);
+    let list = world.show(client, &["CLIENT", "LIST"]);
+    let input = |line: &str| line.split(' ').any(|field| field == "qbuf=26");
+    let counted: Vec<bool> = list.lines().map(input).collect();
+    assert_eq!(counted, [true, false], "{list}");
+}

@@ -104,7 +104,7 @@ pub(super) fn line(session: &Session, now: Now) -> String {
         .multi
         .as_ref()
         .map_or(-1, |multi| i64::from(multi.count));
-    let input = session.pending_input().len();
+    let input = session.input_taken_bytes + session.pending_input().len();
     let output = session.pending_output().len();
     let total_bytes =
         size_of::<Session>() + session.input.capacity() + session.output.capacity() + multi_bytes;
