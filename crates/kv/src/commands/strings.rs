@@ -52,7 +52,11 @@ pub(crate) fn set(context: &mut WriteContext<'_>, args: &[&[u8]], out: &mut Enco
         },
         ExpiryOption::Unspecified | ExpiryOption::Persist => Expiry::Clear,
     };
-    let old = context.get(key);
+    // A plain SET does not care what was there, and looking costs as much as setting.
+    let old = match options.replies_old || !matches!(options.condition, Condition::None) {
+        true => context.get(key),
+        false => None,
+    };
     let looks = options.replies_old || matches!(options.condition, Condition::Equal(_));
     if looks && old.is_some_and(|value| value.as_string().is_none()) {
         return out.error(errors::WRONG_TYPE);
