@@ -416,8 +416,24 @@ impl Peers {
             return;
         };
         let events = &mut self.events;
+        let heard_before = events.len();
         let mut deliver = |node, message| events.push(PeerEvent::Message(node, message));
-        match inbound.drive(&self.context, now_us, scratch, &mut deliver) {
+        let outcome = inbound.drive(&self.context, now_us, scratch, &mut deliver);
+        if events.len() > heard_before {
+            // To the replica a message is a sign of life, also one that a dead process left in the
+            // socket: the end of this connection is news again.
+            let node = inbound.node();
+            let sender = self
+                .peers
+                .iter_mut()
+                .find(|peer| Some(peer.outbound.node) == node);
+            if let Some(peer) = sender
+                && matches!(peer.reported, Reported::Disconnected(_))
+            {
+                peer.reported = Reported::Nothing;
+            }
+        }
+        match outcome {
             Ok(inbound::Outcome::Quiet) => {}
             Ok(inbound::Outcome::Hello(hello)) => self.greet(index, now_us, &hello),
             Ok(inbound::Outcome::Refused(refused)) => {
