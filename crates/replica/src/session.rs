@@ -33,9 +33,9 @@ pub(crate) struct Session {
     /// Set by CLIENT SETNAME or HELLO SETNAME.
     pub(crate) name: Bytes,
     /// Set by CLIENT SETINFO.
-    pub(crate) library_name: Bytes,
+    pub(crate) client_library_name: Bytes,
     /// Set by CLIENT SETINFO.
-    pub(crate) library_version: Bytes,
+    pub(crate) client_library_version: Bytes,
     /// Whether it may run commands: true from the start where no password is required.
     pub(crate) authenticated: bool,
     /// CLIENT NO-EVICT.
@@ -167,8 +167,8 @@ impl Session {
             protocol: Protocol::Resp2,
             db: 0,
             name: Bytes::new(),
-            library_name: Bytes::new(),
-            library_version: Bytes::new(),
+            client_library_name: Bytes::new(),
+            client_library_version: Bytes::new(),
             authenticated,
             no_evict: false,
             no_touch: false,

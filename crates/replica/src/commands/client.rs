@@ -72,8 +72,8 @@ fn getname(node: &mut Node, client: ClientId, _args: &[&[u8]], out: &mut Encoder
 fn setinfo(node: &mut Node, client: ClientId, args: &[&[u8]], out: &mut Encoder<'_>) {
     let session = node.session(client);
     let field = match args[2] {
-        attribute if is(attribute, "lib-name") => &mut session.library_name,
-        attribute if is(attribute, "lib-ver") => &mut session.library_version,
+        attribute if is(attribute, "lib-name") => &mut session.client_library_name,
+        attribute if is(attribute, "lib-ver") => &mut session.client_library_version,
         unknown => return error_about(out, "ERR Unrecognized option '", unknown, "'"),
     };
     if !is_printable(args[3]) {

@@ -134,8 +134,8 @@ pub(super) fn line(session: &Session, now: Now) -> String {
             Protocol::Resp2 => 2,
             Protocol::Resp3 => 3,
         },
-        String::from_utf8_lossy(&session.library_name),
-        String::from_utf8_lossy(&session.library_version),
+        String::from_utf8_lossy(&session.client_library_name),
+        String::from_utf8_lossy(&session.client_library_version),
     )
 }
 
