@@ -137,6 +137,25 @@ enum Reported {
     Disconnected(Disconnect),
 }
 
+impl Reported {
+    /// A message of the peer goes to the replica, which takes it for a sign of life.
+    fn heard(&mut self) {
+        if matches!(self, Reported::Disconnected(_)) {
+            *self = Reported::Nothing;
+        }
+    }
+
+    /// Whether the end of a connection is news to the replica.
+    fn is_changed_by(self, disconnect: Disconnect) -> bool {
+        match (self, disconnect) {
+            (Reported::Connected, _) => true,
+            (Reported::Disconnected(Disconnect::Reset), Disconnect::Reset) => false,
+            (_, Disconnect::Reset) => true,
+            (_, Disconnect::Lost) => false,
+        }
+    }
+}
+
 /// One member other than this node.
 #[derive(Debug)]
 struct Peer {
@@ -420,17 +439,14 @@ impl Peers {
         let mut deliver = |node, message| events.push(PeerEvent::Message(node, message));
         let outcome = inbound.drive(&self.context, now_us, scratch, &mut deliver);
         if events.len() > heard_before {
-            // To the replica a message is a sign of life, also one that a dead process left in the
-            // socket: the end of this connection is news again.
+            // Also what a dead process left in the socket: the end of this connection is news again.
             let node = inbound.node();
             let sender = self
                 .peers
                 .iter_mut()
                 .find(|peer| Some(peer.outbound.node) == node);
-            if let Some(peer) = sender
-                && matches!(peer.reported, Reported::Disconnected(_))
-            {
-                peer.reported = Reported::Nothing;
+            if let Some(peer) = sender {
+                peer.reported.heard();
             }
         }
         match outcome {
@@ -547,13 +563,7 @@ impl Peers {
     /// there.
     fn down(&mut self, index: usize, disconnect: Disconnect, reason: &str) {
         let peer = &mut self.peers[index];
-        let is_news = match (peer.reported, disconnect) {
-            (Reported::Connected, _) => true,
-            (Reported::Disconnected(Disconnect::Reset), Disconnect::Reset) => false,
-            (_, Disconnect::Reset) => true,
-            (_, Disconnect::Lost) => false,
-        };
-        if !is_news {
+        if !peer.reported.is_changed_by(disconnect) {
             return;
         }
         let node = peer.outbound.node;
@@ -598,4 +608,28 @@ fn random_unit(seed: u64) -> f64 {
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^= mixed >> 31;
     (mixed >> 11) as f64 / (1u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reset_is_told_once_and_again_after_a_message() {
+        let mut reported = Reported::Disconnected(Disconnect::Reset);
+        assert!(!reported.is_changed_by(Disconnect::Reset));
+        reported.heard();
+        assert!(reported.is_changed_by(Disconnect::Reset));
+        assert!(!reported.is_changed_by(Disconnect::Lost));
+    }
+
+    #[test]
+    fn a_live_connection_is_not_forgotten_over_a_message() {
+        let mut reported = Reported::Connected;
+        reported.heard();
+        assert_eq!(reported, Reported::Connected);
+        for disconnect in [Disconnect::Reset, Disconnect::Lost] {
+            assert!(reported.is_changed_by(disconnect));
+        }
+    }
 }
