@@ -57,7 +57,14 @@ enum Command {
     Wal(wal_tools::WalCommand),
 }
 
+const _: () = assert!(
+    !buggify::ENABLED || cfg!(debug_assertions),
+    "a release build must not have the simulator's switches: build with `cargo build --release`, \
+     without --workspace, or with -p quorate"
+);
+
 fn main() -> ExitCode {
+    end_at_first_panic();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return refuse(&error),
@@ -73,6 +80,16 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(failure) => failure.report(),
     }
+}
+
+/// A panic is a bug, and the first one ends the process, in whatever thread it is: what stands in
+/// memory can no longer be trusted, and nothing that is not durable was acknowledged to anybody.
+fn end_at_first_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::abort();
+    }));
 }
 
 /// Help and version as clap prints them; a wrong command line in one line, as every refusal.

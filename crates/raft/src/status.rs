@@ -147,6 +147,26 @@ impl Raft {
         self.term
     }
 
+    /// Whom this node voted for in the current term.
+    pub fn vote(&self) -> Option<NodeId> {
+        self.vote
+    }
+
+    /// The last entry that is durable on this node.
+    pub fn durable(&self) -> LogIndex {
+        self.log.durable()
+    }
+
+    /// The last entry that the state machine has applied.
+    pub fn applied_index(&self) -> LogIndex {
+        self.log.applied()
+    }
+
+    /// The last entry of the log.
+    pub fn last(&self) -> EntryId {
+        self.log.last()
+    }
+
     /// The last entry known to be committed.
     pub fn commit(&self) -> LogIndex {
         self.log.commit()

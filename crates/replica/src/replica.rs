@@ -361,6 +361,11 @@ impl Replica {
             && self.node.consensus.applied >= self.raft.commit()
     }
 
+    /// Consensus, to look at.
+    pub fn raft(&self) -> &Raft {
+        &self.raft
+    }
+
     /// Figures for monitoring.
     pub fn metrics(&self) -> Metrics {
         Metrics::of(self)

@@ -1,0 +1,148 @@
+//! Those who judge a run, and what they are shown.
+//!
+//! The world shows every [`Fact`] to every judge as it happens. A judge keeps what it needs to
+//! remember and returns a [`Violation`] when its property is broken. It never looks into the world and
+//! never asks a replica for more than the fact carries, so each can be tested on made-up facts.
+
+pub mod invariants;
+pub mod shadow;
+
+use std::fmt;
+
+use raft::{EntryId, LogIndex, NodeId, Role, Term};
+use replica::{PeerMessage, Replica, Write};
+use wal::Record;
+
+use crate::history::History;
+pub use crate::judges::shadow::Shadow;
+
+/// A property is broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The property: the name of the judge that saw it.
+    pub property: &'static str,
+    /// What was seen, with the values, in a line or two.
+    pub detail: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.property, self.detail)
+    }
+}
+
+/// What Raft on a node says of itself: a copy of a few words, made after each step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct View {
+    /// What it is.
+    pub role: Role,
+    /// Its term.
+    pub term: Term,
+    /// Its vote in that term.
+    pub vote: Option<NodeId>,
+    /// Whom it follows.
+    pub leader: Option<NodeId>,
+    /// Its commit index.
+    pub commit: LogIndex,
+    /// The last entry that it has applied.
+    pub applied: LogIndex,
+    /// The last entry that it holds to be durable.
+    pub durable: LogIndex,
+    /// The last entry of its log.
+    pub last: EntryId,
+}
+
+impl View {
+    /// What a replica says of itself.
+    pub fn of(replica: &Replica) -> View {
+        let raft = replica.raft();
+        View {
+            role: raft.role(),
+            term: raft.term(),
+            vote: raft.vote(),
+            leader: raft.leader(),
+            commit: raft.commit(),
+            applied: raft.applied_index(),
+            durable: raft.durable(),
+            last: raft.last(),
+        }
+    }
+}
+
+/// Something that happened. Nodes are numbered from 1, as their ids.
+#[derive(Debug)]
+pub enum Fact<'a> {
+    /// The run begins with so many nodes, all of them voters.
+    Begin {
+        /// How many.
+        nodes: usize,
+    },
+    /// A process started on what its disk held.
+    Started {
+        /// The node.
+        node: NodeId,
+        /// How often it has been started.
+        incarnation: u64,
+        /// The whole log that recovery found on the disk, from the first entry on: what the wal
+        /// crate read back, not what Raft made of it. Hard state records are in it as well.
+        recovered: &'a [Record],
+        /// What the fresh replica says of itself.
+        view: View,
+    },
+    /// A process ended. What it had not synced may be gone.
+    Ended {
+        /// The node.
+        node: NodeId,
+    },
+    /// A write was handed to the disk.
+    Handed {
+        /// The node.
+        node: NodeId,
+        /// The write.
+        write: &'a Write,
+    },
+    /// The disk told the replica that this write and all before it are durable.
+    Persisted {
+        /// The node.
+        node: NodeId,
+        /// The write.
+        write: raft::WriteId,
+    },
+    /// A message left a node.
+    Sent {
+        /// The sender.
+        from: NodeId,
+        /// The receiver.
+        to: NodeId,
+        /// What it says.
+        message: &'a PeerMessage,
+    },
+    /// A node was given one input, and drained. Comes after the other facts of the step.
+    Stepped {
+        /// The node.
+        node: NodeId,
+        /// What it says of itself now.
+        view: View,
+        /// The replica, for judges that look deeper at times.
+        replica: &'a Replica,
+    },
+    /// A client's operation was answered. The history has it.
+    Answered {
+        /// Its place in the history.
+        op: usize,
+        /// The history so far.
+        history: &'a History,
+    },
+}
+
+/// One who judges a property.
+pub trait Judge {
+    /// The property's name.
+    fn property(&self) -> &'static str;
+
+    /// Sees a fact. `shadow` has taken it in already.
+    ///
+    /// # Errors
+    /// If the property is broken.
+    fn see(&mut self, fact: &Fact<'_>, shadow: &Shadow) -> Result<(), Violation>;
+}

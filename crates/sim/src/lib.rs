@@ -1,0 +1,8 @@
+//! The simulator: whole clusters of the production code in one thread, broken from one seed, and
+//! judged at every step.
+
+pub mod history;
+pub mod judges;
+pub mod profile;
+pub mod report;
+pub mod tape;

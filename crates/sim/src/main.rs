@@ -1,0 +1,3 @@
+//! `quorate-sim`: runs seeds, replays and shrinks failures, checks histories.
+
+fn main() {}
