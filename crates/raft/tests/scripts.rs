@@ -62,6 +62,40 @@ fn scripts() {
     assert!(changed.is_empty(), "{}", changed.join("\n"));
 }
 
+/// The README maps the scenarios of etcd to scripts of ours: whatever it names must be there.
+#[test]
+fn etcd_scenarios_name_scripts_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(root.join("README.md")).expect("a readable README");
+    let section = readme
+        .split("\n## ")
+        .find(|section| section.starts_with("The scenarios of etcd"))
+        .expect("a section on etcd's scenarios");
+    let rows: Vec<&str> = section
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .skip(1)
+        .collect();
+    assert_eq!(rows.len(), 28 + 2, "28 interaction tests and two folders");
+    for row in rows {
+        let columns: Vec<&str> = row.split('|').map(str::trim).collect();
+        let [_, _, here, _] = columns[..] else {
+            panic!("not two columns: {row}");
+        };
+        let named: Vec<&str> = here.split('`').skip(1).step_by(2).collect();
+        let is_explained = here.contains("come") || here == "there are no leases";
+        assert!(
+            !named.is_empty() || is_explained,
+            "neither here nor explained: {row}"
+        );
+        for name in named {
+            let is_source = root.join(name).is_file();
+            let script = root.join(format!("tests/scripts/{name}.txt"));
+            assert!(is_source || script.is_file(), "no script {name}: {row}");
+        }
+    }
+}
+
 fn first_difference(path: &Path, expected: &str, played: &str) -> String {
     let mut pairs = (1..).zip(expected.lines().zip(played.lines()));
     let difference = pairs.find(|(_, (expected, played))| expected != played);
