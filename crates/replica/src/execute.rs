@@ -1,6 +1,7 @@
 //! Runs plans and batches against the state machine. This is where replies are made.
 
 use kv::{CommandSpec, Effects, ReadEnv, ReadOutcome};
+use raft::LogIndex;
 use resp::{Encoder, Protocol};
 
 use crate::batch::{BatchReader, Record};
@@ -13,6 +14,7 @@ use crate::node::Node;
 use crate::plan::{Plan, Step};
 use crate::pubsub::PubSub;
 use crate::session::Sessions;
+use crate::witness::{AFTER_ENTRY, Witness};
 
 /// Applies a batch that holds no client of this node: nobody hears the replies.
 ///
@@ -86,6 +88,11 @@ struct Runner<'a> {
     out_start: usize,
     /// When the plan's commands arrived.
     arrived_us: u64,
+    /// How many records of the batch were begun.
+    records: u32,
+    /// Where the command that makes the next reply was executed, if it was: its
+    /// [`Witness::order`].
+    executed: Option<u32>,
 }
 
 impl<'a> Runner<'a> {
@@ -108,6 +115,8 @@ impl<'a> Runner<'a> {
             out: Vec::new(),
             out_start: 0,
             arrived_us,
+            records: 0,
+            executed: None,
         }
     }
 
@@ -168,6 +177,7 @@ impl<'a> Runner<'a> {
         match step {
             Step::Write => {
                 self.write();
+                self.records += 1;
                 ReadOutcome::Done
             }
             Step::Read { length } => self.read(length as usize),
@@ -182,10 +192,19 @@ impl<'a> Runner<'a> {
                 }
                 ReadOutcome::Done
             }
-            Step::LoggedExec { steps } => self.exec(steps, None),
+            Step::LoggedExec { steps } => {
+                let order = self.records;
+                let outcome = self.exec(steps, None);
+                // Its writes were counted one by one, and are one record.
+                self.records = order + 1;
+                self.note_exec(order);
+                outcome
+            }
             Step::ReadExec { steps, length } => {
                 let watches = self.take(length as usize);
-                self.exec(steps, Some(watches))
+                let outcome = self.exec(steps, Some(watches));
+                self.note_exec(self.order_of_read());
+                outcome
             }
             Step::Client(_) | Step::EndRun | Step::Close => ReadOutcome::Done,
         }
@@ -234,6 +253,7 @@ impl<'a> Runner<'a> {
 
     /// A command begins that makes one reply.
     fn begin_reply(&mut self) {
+        self.executed = None;
         let client = self.client;
         if let Some(session) = client.and_then(|client| self.node.sessions.find_mut(client)) {
             session.reply_mode.begin();
@@ -247,13 +267,48 @@ impl<'a> Runner<'a> {
         let Some(session) = client.and_then(|client| self.node.sessions.find_mut(client)) else {
             return self.out.clear();
         };
-        if !session.reply_mode.end() {
+        let is_sent = session.reply_mode.end();
+        if !is_sent {
             self.out.truncate(start);
         }
+        let mut start = start;
         if !session.output.is_empty() {
             let reply = self.out.split_off(start);
             self.out.append(&mut session.output);
+            start = self.out.len();
             self.out.extend(reply);
+        }
+        if buggify::ENABLED && is_sent {
+            self.bear_witness(start);
+        }
+    }
+
+    /// Tells a simulator where the reply was made that begins at `start` of the output.
+    fn bear_witness(&mut self, start: usize) {
+        let (Some(client), Some(order)) = (self.client, self.executed) else {
+            return;
+        };
+        if let Some(session) = self.node.sessions.find(client) {
+            self.node.witnesses.push(Witness {
+                client,
+                offset: session.written_bytes + (start - session.output_start) as u64,
+                index: LogIndex(self.node.machine.store.applied()),
+                order,
+            });
+        }
+    }
+
+    /// Notes where an EXEC was executed, whatever its commands noted.
+    fn note_exec(&mut self, order: u32) {
+        let failed = matches!(self.point, Point::Failed(_));
+        self.executed = (!failed).then_some(order);
+    }
+
+    /// The [`Witness::order`] of a read that is run now.
+    fn order_of_read(&self) -> u32 {
+        match self.point {
+            Point::Log => self.records,
+            Point::Confirmed | Point::Failed(_) => AFTER_ENTRY,
         }
     }
 
@@ -300,7 +355,10 @@ impl<'a> Runner<'a> {
             return self.encoder().error(failure.of_write());
         }
         match self.batch.as_mut().map(BatchReader::next_command) {
-            Some(Ok(command)) => self.run_write(&command),
+            Some(Ok(command)) => {
+                self.run_write(&command);
+                self.executed = Some(self.records);
+            }
             _ => {
                 // As on the other replicas, nothing behind it is run.
                 self.batch = None;
@@ -355,6 +413,7 @@ impl<'a> Runner<'a> {
         let store = &self.node.machine.store;
         let outcome = store.read(spec, command.db, &command.args, &env, &mut out);
         if outcome == ReadOutcome::Done {
+            self.executed = Some(self.order_of_read());
             self.count(&command, length);
         }
         outcome

@@ -71,6 +71,7 @@ mod settings;
 mod slowlog;
 mod stats;
 mod transaction;
+mod witness;
 
 pub use config::{ClientId, ClientInfo, Config, Disconnect, HostStats, NodeInfo, Now, PeerInfo};
 pub use message::{Forward, ForwardRefused, PeerMessage, Refusal};
@@ -78,3 +79,4 @@ pub use metrics::Metrics;
 pub use output::{Output, Shutdown, Write};
 pub use replica::{Replica, StartError};
 pub use storage::StorageError;
+pub use witness::{AFTER_ENTRY, Witness};

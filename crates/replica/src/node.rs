@@ -15,6 +15,7 @@ use crate::session::{Session, Sessions};
 use crate::settings::Settings;
 use crate::slowlog::Slowlog;
 use crate::stats::Stats;
+use crate::witness::Witness;
 
 /// Everything of a replica that a command may look at or change, except the log itself.
 #[derive(Debug)]
@@ -55,6 +56,8 @@ pub(crate) struct Node {
     pub(crate) runnable: Vec<ClientId>,
     /// SHUTDOWN was called.
     pub(crate) shutdown: Option<Shutdown>,
+    /// Where replies were made, for a simulator.
+    pub(crate) witnesses: Vec<Witness>,
 }
 
 /// A member of the cluster as seen from this node.

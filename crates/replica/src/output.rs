@@ -4,6 +4,7 @@ use raft::{NodeId, ReadEntries, WriteId};
 
 use crate::config::ClientId;
 use crate::message::PeerMessage;
+use crate::witness::Witness;
 
 /// Everything one turn produced. The caller keeps it and passes it in again, so that its vectors
 /// are allocated once.
@@ -26,6 +27,9 @@ pub struct Output {
     pub shutdown: Option<Shutdown>,
     /// The replica cannot go on: say why and exit. Nothing more is to be sent.
     pub fatal: Option<String>,
+    /// Where the replies of this turn were made, in the order in which they were made. Only for a
+    /// simulator: always empty unless [`buggify::ENABLED`].
+    pub witnesses: Vec<Witness>,
 }
 
 /// One write for the log on disk: durable as a whole, after all writes before it.
@@ -56,5 +60,6 @@ impl Output {
         self.resumed.clear();
         self.shutdown = None;
         self.fatal = None;
+        self.witnesses.clear();
     }
 }

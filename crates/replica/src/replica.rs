@@ -124,6 +124,7 @@ impl Replica {
             closing: Vec::new(),
             runnable: Vec::new(),
             shutdown: None,
+            witnesses: Vec::new(),
             config,
         };
         node.consensus.leader_changes = 0;
@@ -330,6 +331,7 @@ impl Replica {
         output.resumed.append(&mut self.resumed);
         output.shutdown = self.node.shutdown.take();
         output.fatal.clone_from(&self.fatal);
+        output.witnesses.append(&mut self.node.witnesses);
     }
 
     /// Takes no more input of clients, and hands leadership over. What has been received is still

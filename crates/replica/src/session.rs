@@ -74,6 +74,8 @@ pub(crate) struct Session {
     pub(crate) output: Vec<u8>,
     /// See `output`.
     pub(crate) output_start: usize,
+    /// Bytes of output ever written. Only counted for a simulator.
+    pub(crate) written_bytes: u64,
     /// Runs started and not yet answered.
     pub(crate) runs_in_flight: u32,
     /// Whether the runs in flight are in the log, so that writes may follow them.
@@ -187,6 +189,7 @@ impl Session {
             input_taken_bytes: 0,
             output: Vec::new(),
             output_start: 0,
+            written_bytes: 0,
             runs_in_flight: 0,
             writes_in_flight: false,
             solo: false,
@@ -227,7 +230,11 @@ impl Session {
     /// The first `count` bytes of the pending output were written: forgets them. Bytes that a slow
     /// reader has taken do not add up in front of those it has not.
     pub(crate) fn output_written(&mut self, count: usize) {
-        self.output_start = (self.output_start + count).min(self.output.len());
+        let written = (self.output_start + count).min(self.output.len());
+        if buggify::ENABLED {
+            self.written_bytes += (written - self.output_start) as u64;
+        }
+        self.output_start = written;
         if self.output_start == self.output.len() {
             self.output_start = 0;
             self.output.clear();

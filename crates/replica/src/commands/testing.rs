@@ -64,6 +64,7 @@ impl Node {
             closing: Vec::new(),
             runnable: Vec::new(),
             shutdown: None,
+            witnesses: Vec::new(),
             config,
         }
     }

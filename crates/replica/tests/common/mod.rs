@@ -13,7 +13,7 @@ use std::sync::Arc;
 use raft::{ClusterId, GroupId, NodeId};
 use replica::{
     ClientId, ClientInfo, Config, Disconnect, NodeInfo, Now, Output, PeerInfo, PeerMessage,
-    Replica, Write, storage,
+    Replica, Witness, Write, storage,
 };
 use resp::{ReplyBuffer, Value};
 use vfs::{Crash, MemVfs};
@@ -80,6 +80,14 @@ pub struct Node {
     output: Output,
     replies: BTreeMap<ClientId, ReplyBuffer>,
     pub closed: BTreeSet<ClientId>,
+    /// How many bytes a client's socket takes in a turn.
+    pub socket_bytes_max: usize,
+    /// Clients whose sockets have not taken all of their output.
+    unwritten: BTreeSet<ClientId>,
+    /// What each client was sent since the start of the process.
+    pub sent: BTreeMap<ClientId, Vec<u8>>,
+    /// Where replies were made, since the start of the process.
+    pub witnesses: Vec<Witness>,
     /// Clients that the replica said may be read again.
     pub resumed: BTreeSet<ClientId>,
 }
@@ -201,6 +209,9 @@ impl World {
         node.pending.clear();
         node.vfs.crash(Crash::LoseUnsynced);
         node.replies.clear();
+        node.unwritten.clear();
+        node.sent.clear();
+        node.witnesses.clear();
         self.network
             .retain(|packet| packet.from != id && packet.to != id);
         let now = self.now;
@@ -309,10 +320,20 @@ impl World {
         assert_eq!(output.fatal, None, "node {} cannot go on", node.id);
         let mut busy = !output.messages.is_empty() || !output.writes.is_empty();
         let messages = std::mem::take(&mut output.messages);
-        for client in output.flush.drain(..) {
-            let bytes = replica.client_output(client).to_vec();
+        node.witnesses.append(&mut output.witnesses);
+        node.unwritten.extend(output.flush.drain(..));
+        for client in std::mem::take(&mut node.unwritten) {
+            let waiting = replica.client_output(client);
+            let bytes = waiting[..waiting.len().min(node.socket_bytes_max)].to_vec();
+            if bytes.len() < waiting.len() {
+                node.unwritten.insert(client);
+            }
             replica.client_written(client, bytes.len());
             node.replies.entry(client).or_default().feed(&bytes);
+            node.sent
+                .entry(client)
+                .or_default()
+                .extend_from_slice(&bytes);
             busy = true;
         }
         for client in output.close.drain(..) {
@@ -509,6 +530,10 @@ impl Node {
             output: Output::default(),
             replies: BTreeMap::new(),
             closed: BTreeSet::new(),
+            socket_bytes_max: usize::MAX,
+            unwritten: BTreeSet::new(),
+            sent: BTreeMap::new(),
+            witnesses: Vec::new(),
             resumed: BTreeSet::new(),
         }
     }
