@@ -222,9 +222,10 @@ impl Session {
             && self.pending_output().is_empty()
     }
 
-    /// Bytes of replies that wait to be written.
+    /// Bytes of replies that wait to be written. While a command of this session is run, its output
+    /// is not here, and none seem to wait: only figures (CLIENT LIST, INFO) look at it then.
     pub(crate) fn pending_output(&self) -> &[u8] {
-        &self.output[self.output_start..]
+        self.output.get(self.output_start..).unwrap_or_default()
     }
 
     /// The first `count` bytes of the pending output were written: forgets them. Bytes that a slow

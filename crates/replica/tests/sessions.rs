@@ -323,3 +323,20 @@ fn client_list_counts_the_request_that_asks_for_it() {
     let counted: Vec<bool> = list.lines().map(input).collect();
     assert_eq!(counted, [true, false], "{list}");
 }
+
+#[test]
+fn a_client_whose_output_is_half_written_may_ask_for_figures_about_it() {
+    let mut world = World::ready(1);
+    let client = world.client(1);
+    world.node(1).socket_bytes_max = 1;
+    for request in [&["CLIENT", "LIST"][..], &["INFO", "clients"]] {
+        // Alone, and in its place behind a write.
+        for before in [&[][..], &[&["SET", "k", "v"][..]]] {
+            world.send(client, &[&["PING"]]);
+            world.settle_once();
+            world.send(client, before);
+            world.send(client, &[request]);
+            world.pipeline_rest(client, before.len() + 2);
+        }
+    }
+}
