@@ -20,6 +20,18 @@
 //!
 //! An operation without a second event is as one with `info`. A process has at most one connection at a
 //! time, but may have several operations under way on it (a pipeline).
+//!
+//! Arguments and replies that are not UTF-8 are written as `{"hex": "00ff"}`. Fields that are not named
+//! here are ignored. All keys are those of database 0, unless a `SELECT` stands before them among the
+//! commands of the operation. A transaction of several commands that a watched key aborted (EXEC
+//! replied null) has `"replies": null`, or is a `fail`.
+
+mod read;
+#[cfg(test)]
+mod tests;
+mod write;
+
+pub use read::{HistoryError, HistoryProblem};
 
 /// A reply, as far as checkers care.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
