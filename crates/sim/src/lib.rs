@@ -5,4 +5,8 @@ pub mod history;
 pub mod judges;
 pub mod profile;
 pub mod report;
+pub mod runner;
+pub mod shrink;
 pub mod tape;
+pub mod tape_file;
+pub mod trace;

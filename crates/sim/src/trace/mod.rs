@@ -1,0 +1,3 @@
+//! What happened in a run, shown to people.
+
+pub mod text;
