@@ -89,6 +89,20 @@ pub enum Fact<'a> {
         /// What the fresh replica says of itself.
         view: View,
     },
+    /// A node's disk was harmed: bits were flipped, writes that it confirmed were lost or misdirected, it
+    /// was wiped or put back to an older image. Until the node has started again, nobody is blamed
+    /// for what the disk holds.
+    Damaged {
+        /// The node.
+        node: NodeId,
+    },
+    /// A process refused to start on what its disk held. Not for disks that just cannot be read now.
+    Refused {
+        /// The node.
+        node: NodeId,
+        /// The reason that it gave.
+        reason: &'a str,
+    },
     /// A process ended. What it had not synced may be gone.
     Ended {
         /// The node.

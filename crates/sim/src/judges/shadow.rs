@@ -1,15 +1,277 @@
 //! What the facts so far add up to: each node's log as it was handed to its disk, how much of it is
 //! durable, and the ledger of what was committed. Judges share it.
+//!
+//! It believes no replica: logs come from the records that were handed to the disk, durability from
+//! what the disk confirmed. Only the commit index is taken from what Raft says, and judged.
 
-use crate::judges::Fact;
+mod disk;
+mod entry;
+mod ledger;
+
+use raft::{HardState, LogIndex, NodeId, WriteId};
+use wal::{Record, RecordKind};
+
+use crate::judges::shadow::disk::{Change, Queue};
+pub use crate::judges::shadow::disk::{Disk, LastLife};
+pub use crate::judges::shadow::entry::{Held, Mark, at};
+pub use crate::judges::shadow::ledger::{Committed, Ledger};
+use crate::judges::{Fact, View};
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct Shadow {}
+pub struct Shadow {
+    nodes: Vec<NodeShadow>,
+    ledger: Ledger,
+    /// By index, the entry that was handed to a disk last: most entries are seen once per node, with
+    /// the same bytes.
+    latest: Vec<Held>,
+    /// Steps of nodes so far.
+    steps: u64,
+    /// The first fact that contradicts those before it.
+    contradiction: Option<String>,
+}
+
+/// One node, as the facts show it.
+#[derive(Debug, Default)]
+pub struct NodeShadow {
+    /// Whether its process runs.
+    pub up: bool,
+    /// How often it was started.
+    pub incarnation: u64,
+    /// Its log as it was handed to its disk, durable or not, from index 1 on.
+    pub log: Vec<Held>,
+    /// The latest hard state that was handed to its disk.
+    pub handed: HardState,
+    /// What its disk has confirmed to hold.
+    pub durable: Disk,
+    /// Up to here its disk is known to hold the same as `log`, and no truncation that would change
+    /// that is on its way.
+    pub settled: LogIndex,
+    /// What it said of itself after its last step, or at its start.
+    pub view: Option<View>,
+    /// What it said of itself before its last step; `None` until the first step of a life.
+    pub before: Option<View>,
+    /// Whether its last step changed its view.
+    pub changed: bool,
+    /// The lowest entry that its last write dropped from its log.
+    pub dropped: Option<(LogIndex, Mark)>,
+    /// Its disk was harmed since it started: what it finds at its next start may be anything.
+    pub damaged: bool,
+    /// Its disk as it was when it was started last.
+    pub last_life: LastLife,
+    queue: Queue,
+}
 
 impl Shadow {
     /// Takes in a fact.
     pub fn take(&mut self, fact: &Fact<'_>) {
-        let _ = fact;
+        match *fact {
+            Fact::Begin { nodes } => self.nodes.resize_with(nodes, NodeShadow::default),
+            Fact::Started {
+                node,
+                incarnation,
+                recovered,
+                view,
+            } => self.started(node, incarnation, recovered, view),
+            Fact::Ended { node } => self.node_mut(node).up = false,
+            Fact::Damaged { node } => self.node_mut(node).damaged = true,
+            Fact::Handed { node, write } => self.handed(node, write),
+            Fact::Persisted { node, write } => self.persisted(node, write),
+            Fact::Stepped { node, view, .. } => self.stepped(node, view),
+            Fact::Sent { .. } | Fact::Refused { .. } | Fact::Answered { .. } => {}
+        }
     }
+
+    /// A node.
+    ///
+    /// # Panics
+    /// If there is no such node: [`Fact::Begin`] said how many there are.
+    pub fn node(&self, node: NodeId) -> &NodeShadow {
+        &self.nodes[place(node)]
+    }
+
+    /// All nodes, with their ids.
+    pub fn nodes(&self) -> impl Iterator<Item = (NodeId, &NodeShadow)> {
+        (1..).map(NodeId).zip(&self.nodes)
+    }
+
+    /// What was committed.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Steps of nodes so far.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// The first fact that contradicts those before it.
+    pub fn contradiction(&self) -> Option<&str> {
+        self.contradiction.as_deref()
+    }
+
+    fn node_mut(&mut self, node: NodeId) -> &mut NodeShadow {
+        &mut self.nodes[place(node)]
+    }
+
+    fn contradict(&mut self, node: NodeId, what: &str, record: &Record) {
+        let Record { term, index, .. } = *record;
+        self.contradiction
+            .get_or_insert_with(|| format!("{node}: {what}: record of index {index}, term {term}"));
+    }
+
+    fn started(&mut self, node: NodeId, incarnation: u64, recovered: &[Record], view: View) {
+        let before = std::mem::take(self.node_mut(node));
+        let (mut log, mut state): (Vec<Held>, _) = (Vec::new(), HardState::default());
+        for record in recovered {
+            match change(record) {
+                Some(Change::State(found)) => state = found,
+                Some(Change::Truncate(index)) => log.truncate(index.previous().0 as usize),
+                Some(Change::Entry(index)) if index.0 == log.len() as u64 + 1 => {
+                    log.push(Held::of(record, before.log.get(log.len())));
+                }
+                _ => self.contradict(node, "recovered what is no log", record),
+            }
+        }
+        let durable = Disk {
+            log: log.iter().map(Held::mark).collect(),
+            state,
+        };
+        let last_life = LastLife {
+            incarnation: before.incarnation,
+            damaged: before.damaged,
+            durable: before.durable,
+            queue: before.queue,
+        };
+        *self.node_mut(node) = NodeShadow {
+            up: true,
+            incarnation,
+            settled: LogIndex(log.len() as u64),
+            log,
+            handed: state,
+            durable,
+            view: Some(view),
+            changed: true,
+            last_life,
+            ..NodeShadow::default()
+        };
+        self.commit(node, &view);
+    }
+
+    fn handed(&mut self, node: NodeId, write: &replica::Write) {
+        self.nodes[place(node)].dropped = None;
+        for record in &write.records {
+            match change(record) {
+                Some(Change::Entry(index)) => self.handed_entry(node, index, record),
+                Some(Change::Truncate(index)) => {
+                    let node = &mut self.nodes[place(node)];
+                    node.cut(index);
+                    node.queue.push(Change::Truncate(index), Mark::default());
+                }
+                Some(Change::State(state)) => {
+                    let node = &mut self.nodes[place(node)];
+                    node.handed = state;
+                    node.queue.push(Change::State(state), Mark::default());
+                }
+                None => self.contradict(node, "handed over what is no record of a log", record),
+            }
+        }
+        let node = self.node_mut(node);
+        let log_end = LogIndex(node.log.len() as u64);
+        node.queue.end_write(write.id, write.sync, log_end);
+    }
+
+    fn handed_entry(&mut self, node: NodeId, index: LogIndex, record: &Record) {
+        let shadow = &mut self.nodes[place(node)];
+        let place = index.previous().0 as usize;
+        if index.0 == 0 || place > shadow.log.len() {
+            self.contradict(node, "handed over an entry behind a gap", record);
+            return;
+        }
+        // A write that replaces entries without a truncation: the log is cut all the same, so that
+        // judges see what it does.
+        shadow.cut(index);
+        let held = Held::of(record, self.latest.get(place));
+        if place == self.latest.len() {
+            self.latest.push(held.clone());
+        } else if let Some(latest) = self.latest.get_mut(place)
+            && latest.mark() != held.mark()
+        {
+            latest.clone_from(&held);
+        }
+        shadow.queue.push(Change::Entry(index), held.mark());
+        shadow.log.push(held);
+    }
+
+    fn persisted(&mut self, node: NodeId, write: WriteId) {
+        let node = self.node_mut(node);
+        if let Some(log_end) = node.queue.persisted(write, &mut node.durable) {
+            node.settled = node.settled.max(log_end);
+        }
+    }
+
+    fn stepped(&mut self, node: NodeId, view: View) {
+        self.steps += 1;
+        let shadow = self.node_mut(node);
+        let before = shadow.view.replace(view);
+        shadow.before = before;
+        shadow.changed = before != Some(view);
+        if shadow.changed {
+            self.commit(node, &view);
+        }
+    }
+
+    /// What this node commits is committed, if it is the first to do so.
+    fn commit(&mut self, node: NodeId, view: &View) {
+        let known = self.ledger.last().0 as usize;
+        let log = &self.nodes[place(node)].log;
+        let commit = log.len().min(view.commit.0 as usize);
+        for held in log.get(known..commit).unwrap_or_default() {
+            self.ledger.push(Committed {
+                held: held.clone(),
+                by: node,
+                in_term: view.term,
+                step: self.steps,
+            });
+        }
+    }
+}
+
+impl NodeShadow {
+    /// The entry at an index of the log that was handed to the disk.
+    pub fn held(&self, index: LogIndex) -> Option<&Held> {
+        at(&self.log, index)
+    }
+
+    /// Whether its disk is known to hold an entry, for good.
+    pub fn holds_durably(&self, index: LogIndex, mark: Mark) -> bool {
+        index <= self.settled && at(&self.durable.log, index) == Some(&mark)
+    }
+
+    /// Drops an index and all behind it.
+    fn cut(&mut self, index: LogIndex) {
+        if let Some(mark) = self.held(index).map(Held::mark) {
+            let lowest = self.dropped.get_or_insert((index, mark));
+            if index < lowest.0 {
+                *lowest = (index, mark);
+            }
+            let kept = index.previous();
+            self.log.truncate(kept.0 as usize);
+            self.settled = self.settled.min(kept);
+            self.queue.cut(kept);
+        }
+    }
+}
+
+fn place(node: NodeId) -> usize {
+    node.0 as usize - 1
+}
+
+/// What a record does to a log; `None` for what cannot be read.
+fn change(record: &Record) -> Option<Change> {
+    Some(match record.kind {
+        RecordKind::Entry => Change::Entry(LogIndex(record.index)),
+        RecordKind::Truncate => Change::Truncate(LogIndex(record.index)),
+        RecordKind::State => Change::State(HardState::decode(&record.body).ok()?),
+    })
 }

@@ -1,0 +1,45 @@
+//! What was committed: one log that every node's log must begin with.
+
+use raft::{LogIndex, NodeId, Term};
+
+use crate::judges::shadow::entry::{Held, at};
+
+/// The committed entries, from index 1 on. The first node that commits an index fixes it.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    entries: Vec<Committed>,
+}
+
+/// A committed entry.
+#[derive(Clone, Debug)]
+pub struct Committed {
+    /// The entry.
+    pub held: Held,
+    /// Who was the first to say that it is committed.
+    pub by: NodeId,
+    /// The term that node was in.
+    pub in_term: Term,
+    /// At which step of the run.
+    pub step: u64,
+}
+
+impl Ledger {
+    /// The entry at an index.
+    pub fn entry(&self, index: LogIndex) -> Option<&Committed> {
+        at(&self.entries, index)
+    }
+
+    /// All entries, from index 1 on.
+    pub fn entries(&self) -> &[Committed] {
+        &self.entries
+    }
+
+    /// The last index that was committed.
+    pub fn last(&self) -> LogIndex {
+        LogIndex(self.entries.len() as u64)
+    }
+
+    pub(super) fn push(&mut self, entry: Committed) {
+        self.entries.push(entry);
+    }
+}
