@@ -23,8 +23,15 @@
 //!
 //! Arguments and replies that are not UTF-8 are written as `{"hex": "00ff"}`. Fields that are not named
 //! here are ignored. All keys are those of database 0, unless a `SELECT` stands before them among the
-//! commands of the operation. A transaction of several commands that a watched key aborted (EXEC
-//! replied null) has `"replies": null`, or is a `fail`.
+//! commands of the operation; the simulator writes the key `r1` of database 9 as `r1@9` instead.
+//!
+//! A transaction with watched keys begins with a command for each of them: `["WATCH", key, value]`
+//! or, if the key did not exist, `["WATCH", key]`. The value is what the client read after it
+//! watched the key, so the transaction says: only if the key still holds this, do that. It is
+//! answered by `"OK"`, and the commands behind it by what they reply. If the server says that a key
+//! was changed in between (EXEC replied null), the operation did nothing: its outcome is `ok` with
+//! `"replies": null`, in memory [`Outcome::Done`] of a single [`Reply::Null`]. This does not mean
+//! that the key holds another value: it may have been changed before it was read.
 
 mod read;
 #[cfg(test)]
@@ -99,6 +106,24 @@ pub enum HistoryEvent {
     Completed(usize),
 }
 
+/// A message that came to a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// When it came.
+    pub time_us: u64,
+    /// The listener.
+    pub process: u32,
+    /// The node that it listened at.
+    pub node: u64,
+    /// Which connection of the listener: they are counted from 1. What one connection hears has no
+    /// hole in it.
+    pub session: u32,
+    /// The channel.
+    pub channel: Vec<u8>,
+    /// The message.
+    pub message: Vec<u8>,
+}
+
 /// All operations of a run, by number, and the order of their events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
@@ -106,6 +131,8 @@ pub struct History {
     pub operations: Vec<Operation>,
     /// Their events in order: the order of events at the same time matters.
     pub events: Vec<HistoryEvent>,
+    /// What came to listeners, in order of time.
+    pub deliveries: Vec<Delivery>,
 }
 
 impl History {

@@ -227,6 +227,7 @@ impl Reader {
         let outcome = match kind {
             "ok" => match replies(present(event, "replies")?, operation.commands.len(), op)? {
                 Some(replies) => Outcome::Done(replies),
+                None if operation.commands.len() > 1 => Outcome::Done(vec![Reply::Null]),
                 None => Outcome::Failed("aborted by a watched key".to_owned()),
             },
             "fail" => Outcome::Failed(error_text(event)),

@@ -47,7 +47,10 @@ fn write_completed(out: &mut impl Write, op: usize, operation: &Operation) -> io
     }
     if let Outcome::Done(replies) = &operation.outcome {
         write!(out, ",\"replies\":")?;
-        write_list(out, replies, write_reply)?;
+        match &replies[..] {
+            [Reply::Null] if operation.commands.len() > 1 => write!(out, "null")?,
+            _ => write_list(out, replies, write_reply)?,
+        }
     }
     if let Some(position) = operation.position {
         write!(out, ",\"at\":[{},{}]", position.index, position.order)?;
