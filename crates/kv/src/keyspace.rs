@@ -19,6 +19,8 @@ mod segment;
 
 use std::sync::Arc;
 
+use buggify::Point;
+
 pub use key::Key;
 pub(crate) use position::{Placement, Position};
 pub use position::{SLOT_COUNT, key_slot};
@@ -70,7 +72,8 @@ impl Keyspace {
         } = place;
         Arc::make_mut(&mut self.segments[segment]).insert(rank, position, entry);
         self.key_count += 1;
-        if self.segments[segment].len() > SEGMENT_KEYS_MAX {
+        let is_full = self.segments[segment].len() > SEGMENT_KEYS_MAX;
+        if is_full || buggify::point(Point::KeySegmentCutEarly) {
             self.split(segment);
         }
     }

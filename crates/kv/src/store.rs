@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::hash::Hasher;
 
+use buggify::{Canary, Point};
 use resp::Encoder;
 use siphasher::sip::SipHasher13;
 
@@ -86,9 +87,14 @@ impl Store {
         );
         self.applied = index;
         self.operation = 0;
-        self.time_ms = self.time_ms.max(time_ms);
+        self.time_ms = match buggify::canary(Canary::LogTimeGoesBack) {
+            false => self.time_ms.max(time_ms),
+            true => time_ms,
+        };
         self.expire_due();
-        self.free_discarded(FREE_PER_ENTRY_MAX);
+        if !buggify::point(Point::FreeingPutOff) {
+            self.free_discarded(FREE_PER_ENTRY_MAX);
+        }
     }
 
     /// Executes one command of the entry that was begun last.
@@ -294,7 +300,11 @@ impl Store {
     /// entry could notice.
     fn current_version(&self) -> u64 {
         let operation_max = (1 << VERSION_OPERATION_BITS) - 1;
-        self.applied << VERSION_OPERATION_BITS | self.operation.min(operation_max)
+        let operation = match buggify::canary(Canary::ApplyUsesLocalState) {
+            false => self.operation,
+            true => self.counters.hits.get(),
+        };
+        self.applied << VERSION_OPERATION_BITS | operation.min(operation_max)
     }
 
     fn expire_due(&mut self) {

@@ -1,11 +1,13 @@
 //! The follower's side of replication (paper, section 5.3).
 
+use buggify::{Canary, Point};
+
 use crate::error::StepError;
 use crate::message::{
     AppendEntries, AppendEntriesResponse, AppendOutcome, Heartbeat, HeartbeatResponse,
 };
 use crate::raft::{Raft, State};
-use crate::types::{Entry, LogIndex, NodeId, Round};
+use crate::types::{Entry, EntryId, LogIndex, NodeId, Round};
 
 impl Raft {
     /// Refuses an append that would change what is committed. An honest leader's never does: it
@@ -38,7 +40,10 @@ impl Raft {
         // What a snapshot has replaced is committed, hence equal.
         let is_below_base = prev.index < self.log.base().index;
         if !is_below_base && !self.log.contains(prev) {
-            let hint = self.log.last_at_most(prev.index, prev.term);
+            let hint = match buggify::point(Point::RejectionWithoutHint) {
+                false => self.log.last_at_most(prev.index, prev.term),
+                true => EntryId::ZERO,
+            };
             let outcome = AppendOutcome::Rejected {
                 prev: prev.index,
                 hint,
@@ -57,7 +62,10 @@ impl Raft {
         self.take_entries(entries);
         let match_index = end.max(self.log.base().index);
         // Only as far as this message has checked: what is behind it may be anybody's.
-        self.commit_up_to(commit.min(match_index));
+        match buggify::canary(Canary::CommitBeyondAppend) {
+            false => self.commit_up_to(commit.min(match_index)),
+            true => self.commit_up_to(commit.min(self.log.last().index)),
+        }
         if match_index > self.log.durable() {
             self.echo_round_early(from, round);
             if self.owes_acceptance(match_index) {
@@ -82,7 +90,11 @@ impl Raft {
     fn take_entries(&mut self, entries: Vec<Entry>) {
         let last = self.log.last().index;
         let base = self.log.base().index;
-        let is_held = |entry: &Entry| entry.id.index <= base || self.log.contains(entry.id);
+        let is_held = |entry: &Entry| {
+            let is_equal =
+                self.log.contains(entry.id) && !buggify::canary(Canary::LateAppendTruncates);
+            entry.id.index <= base || is_equal
+        };
         let starts_at_end = entries.first().is_none_or(|first| first.id.index > last);
         let held = if starts_at_end {
             0
@@ -107,6 +119,7 @@ impl Raft {
     fn echo_round_early(&mut self, from: NodeId, round: Round) {
         if let State::Follower(follower) = &mut self.state
             && round > follower.round_echoed
+            && !buggify::point(Point::RoundNotEchoedEarly)
         {
             follower.round_echoed = round;
             self.outbox.send(

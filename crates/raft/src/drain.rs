@@ -1,5 +1,7 @@
 //! What comes out: everything an input has set in motion, gathered into one [`Ready`].
 
+use buggify::Canary;
+
 use crate::message::{AppendOutcome, Envelope, Message};
 use crate::raft::Raft;
 use crate::ready::{Persist, Ready, SoftState};
@@ -42,10 +44,14 @@ impl Raft {
         }
         // A commit index is worth writing when a write takes place anyway. Not one beyond what is
         // durable: whatever a torn write leaves behind, the log then reaches as far as it says.
+        let durable = match buggify::canary(Canary::CommitBeyondDurable) {
+            false => self.log.durable(),
+            true => self.log.last().index,
+        };
         let commit = self
             .log
             .commit()
-            .min(self.log.durable())
+            .min(durable)
             .max(self.writes.written_commit());
         let hard_state_changed = promise_changed || commit > self.writes.written_commit();
         let hard_state = hard_state_changed.then(|| {
@@ -80,14 +86,16 @@ impl Raft {
         let (term, durable) = (self.term, self.log.durable());
         let must_wait = |envelope: &Envelope| match &envelope.message {
             Message::AppendEntriesResponse(response) => match response.outcome {
-                AppendOutcome::Accepted { match_index } => match_index > durable,
+                AppendOutcome::Accepted { match_index } => {
+                    match_index > durable && !buggify::canary(Canary::AcceptedBeforeDurable)
+                }
                 AppendOutcome::Rejected { .. } => false,
             },
             _ => false,
         };
         let envelopes = &mut self.outbox.envelopes;
         envelopes.retain(|envelope| envelope.message.term() >= term);
-        if !promise_is_durable {
+        if !promise_is_durable && !buggify::canary(Canary::VoteBeforeDurable) {
             return std::mem::take(envelopes);
         }
         if !envelopes.iter().any(must_wait) {

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use buggify::Canary;
+
 use crate::message::{
     AppendEntriesResponse, AppendOutcome, Envelope, HeartbeatResponse, Message, RequestPreVote,
     RequestPreVoteResponse, RequestVote, RequestVoteResponse,
@@ -55,6 +57,9 @@ impl Raft {
         if !is_voter || self.is_leader() || !promise_is_durable {
             return;
         }
+        if buggify::canary(Canary::NoPreVote) {
+            return self.start_campaign(false);
+        }
         self.change_state(State::PreCandidate(Votes::new()));
         self.ask_voters(RequestPreVote {
             term: self.term.next(),
@@ -74,6 +79,9 @@ impl Raft {
             last: self.log.last(),
             transfer,
         });
+        if buggify::canary(Canary::OwnVoteBeforeDurable) {
+            self.on_vote(self.config.id, true);
+        }
     }
 
     fn ask_voters(&mut self, request: impl Into<Message> + Copy) {
@@ -87,6 +95,9 @@ impl Raft {
     /// Whether this node has reason to believe that a leader is alive: then it neither helps to
     /// replace it nor adopts the term of someone who tries (thesis, section 4.2.3).
     pub(crate) fn follows_live_leader(&self) -> bool {
+        if buggify::canary(Canary::LiveLeaderDeposed) {
+            return self.is_leader();
+        }
         match &self.state {
             State::Leader(_) => true,
             State::Follower(Follower {
@@ -107,7 +118,9 @@ impl Raft {
         if message.term <= self.term {
             // The sender has fallen behind, and must learn it, or it would block everybody
             // (etcd issue 8243).
-            self.outbox.send(from, refusal);
+            if !buggify::canary(Canary::LowerTermPreVoteIgnored) {
+                self.outbox.send(from, refusal);
+            }
             return;
         }
         if self.follows_live_leader() {
@@ -252,6 +265,9 @@ impl Raft {
     /// leader's term would otherwise be shut out for ever (etcd pull request 5468).
     pub(crate) fn answer_lower_term(&mut self, from: NodeId, message: &Message) {
         let term = self.term;
+        if message.is_from_leader() && buggify::canary(Canary::LowerTermLeaderIgnored) {
+            return;
+        }
         match message {
             Message::RequestVote(_) => {
                 self.outbox.send(

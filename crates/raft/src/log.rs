@@ -16,6 +16,8 @@
 
 use std::collections::VecDeque;
 
+use buggify::{Canary, Point};
+
 use crate::config::{ConfigError, Recovered};
 use crate::types::{Entry, EntryId, LogIndex, Term};
 
@@ -151,6 +153,7 @@ impl Log {
             .cache
             .back()
             .is_some_and(|entry| entry.id.index >= index)
+            && !buggify::canary(Canary::CacheKeepsDropped)
         {
             if let Some(entry) = self.cache.pop_back() {
                 self.cache_bytes -= entry.size_bytes();
@@ -224,7 +227,11 @@ impl Log {
 
     /// The next committed entries to apply, if they are cached.
     pub(crate) fn take_committed(&mut self, bytes_max: usize) -> Option<Vec<Entry>> {
-        let entries = self.cached(self.applying.next(), self.commit, bytes_max)?;
+        let commit = match buggify::canary(Canary::AppliedBeforeCommit) {
+            false => self.commit,
+            true => self.last.index,
+        };
+        let entries = self.cached(self.applying.next(), commit, bytes_max)?;
         self.applying_to(entries.last()?.id.index);
         Some(entries)
     }
@@ -275,11 +282,11 @@ impl Log {
 
     /// Drops durable entries from the front until the cache is within its bound.
     fn evict(&mut self) {
-        while self.cache_bytes > self.cache_bytes_max
-            && self
-                .cache
-                .front()
-                .is_some_and(|entry| entry.id.index <= self.durable)
+        while self
+            .cache
+            .front()
+            .is_some_and(|entry| entry.id.index <= self.durable)
+            && (self.cache_bytes > self.cache_bytes_max || buggify::point(Point::CacheEvictedEarly))
         {
             if let Some(entry) = self.cache.pop_front() {
                 self.cache_bytes -= entry.size_bytes();

@@ -14,6 +14,8 @@
 
 use std::collections::VecDeque;
 
+use buggify::{Canary, Point};
+
 use crate::types::{LogIndex, ReadRequestId, Round};
 
 /// See the module.
@@ -186,6 +188,9 @@ impl Progress {
     /// A heartbeat is being sent, as one is at regular intervals.
     pub(crate) fn heartbeat(&mut self) {
         self.read_failed = false;
+        if self.is_replicating() && buggify::point(Point::ProbeUnasked) {
+            self.probe_from(self.match_index);
+        }
         self.on_heartbeat_response = match self.state {
             ProgressState::Probe { .. } => OnHeartbeatResponse::Probe,
             ProgressState::Replicate(_) => {
@@ -200,8 +205,20 @@ impl Progress {
         self.match_at_heartbeat = self.match_index;
     }
 
+    /// A message of the leader's round `round` was answered; `latest` is the round it is in now.
+    pub(crate) fn answered(&mut self, round: Round, latest: Round) {
+        let round = match buggify::canary(Canary::LateAnswerConfirmsRound) {
+            false => round.min(latest),
+            true => latest,
+        };
+        self.round = self.round.max(round);
+    }
+
     /// A heartbeat was answered.
     pub(crate) fn heartbeat_answered(&mut self) {
+        if buggify::canary(Canary::LostAppendNotRepaired) {
+            return;
+        }
         let due = std::mem::replace(
             &mut self.on_heartbeat_response,
             OnHeartbeatResponse::Nothing,
@@ -215,6 +232,11 @@ impl Progress {
 
     pub(crate) fn is_replicating(&self) -> bool {
         matches!(self.state, ProgressState::Replicate(_))
+    }
+
+    /// Whether nothing may be sent before something is heard.
+    pub(crate) fn is_silent(&self) -> bool {
+        matches!(self.state, ProgressState::Probe { waiting: true })
     }
 
     /// Asserts what must always hold.

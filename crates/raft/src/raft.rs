@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use buggify::{Canary, Point};
 use bytes::Bytes;
 
 use crate::config::{Config, ConfigError, Recovered};
@@ -129,7 +130,10 @@ impl Raft {
             };
         }
         let mut random = Random::new(config.seed, config.id);
-        let next_read_request = random.next() / 2;
+        let next_read_request = match buggify::canary(Canary::AnswerToEarlierProcessTaken) {
+            false => random.next() / 2,
+            true => 1,
+        };
         let soft_state = SoftState {
             role: Role::Follower,
             leader: None,
@@ -190,7 +194,9 @@ impl Raft {
         if let Some(index) = self.writes.complete(write) {
             self.log.durable_to(index);
             self.count_own_vote();
-            self.advance_commit();
+            if !buggify::canary(Canary::OwnDiskNotRecounted) {
+                self.advance_commit();
+            }
         }
         self.check();
     }
@@ -330,7 +336,7 @@ impl Raft {
             }
             _ => {}
         }
-        if term < self.term {
+        if term < self.term && !takes_old_answer(&envelope.message) {
             self.answer_lower_term(from, &envelope.message);
             return Ok(());
         }
@@ -421,7 +427,7 @@ impl Raft {
             self.term
         );
         assert!(leader != Some(self.config.id), "nobody follows itself");
-        if term > self.term {
+        if term > self.term || buggify::canary(Canary::VoteForgottenOnStepDown) {
             self.term = term;
             self.vote = None;
         }
@@ -474,6 +480,11 @@ impl Raft {
     pub(crate) fn change_state(&mut self, next: State) {
         let last = std::mem::replace(&mut self.state, next);
         match last {
+            State::Leader(leader) if buggify::canary(Canary::ReadsServedOnStepDown) => {
+                let tokens = leader.reads.into_local_tokens();
+                self.reads_ready
+                    .extend(tokens.map(|token| (token, self.log.commit())));
+            }
             State::Leader(leader) => self.reads_failed.extend(leader.reads.into_local_tokens()),
             State::Follower(follower) => self.reads_failed.extend(follower.reads.into_tokens()),
             State::PreCandidate(_) | State::Candidate(_) => {}
@@ -487,10 +498,12 @@ impl Raft {
             election_timeout_ticks_max,
             ..
         } = self.config;
+        let longest = match buggify::point(Point::ElectionTimeoutAtMinimum) {
+            false => election_timeout_ticks_max,
+            true => election_timeout_ticks_min,
+        };
         self.election_elapsed = 0;
-        self.election_timeout = self
-            .random
-            .between(election_timeout_ticks_min, election_timeout_ticks_max);
+        self.election_timeout = self.random.between(election_timeout_ticks_min, longest);
     }
 
     /// What this node promises now.
@@ -507,7 +520,10 @@ impl Raft {
             term: self.term,
             index: self.log.last().index.next(),
         };
-        let time_ms = self.wall_ms.max(self.log.last_time_ms());
+        let time_ms = match buggify::canary(Canary::LogTimeGoesBack) {
+            false => self.wall_ms.max(self.log.last_time_ms()),
+            true => self.wall_ms,
+        };
         self.log.append(Entry {
             id,
             kind,
@@ -536,9 +552,11 @@ impl Raft {
             voter == id
                 || progress.is_some_and(|peer| peer.quiet_ticks < election_timeout_ticks_min)
         };
-        let hears_quorum = quorum::reached(&self.config.conf, heard);
+        let hears_quorum =
+            quorum::reached(&self.config.conf, heard) || buggify::canary(Canary::NoCheckQuorum);
         let disk_patience = election_timeout_ticks_max.saturating_mul(DISK_PATIENCE_TIMEOUTS);
-        let disk_hangs = self.writes.stalled_ticks() > disk_patience;
+        let disk_hangs =
+            self.writes.stalled_ticks() > disk_patience && !buggify::canary(Canary::HungDiskLeads);
         let is_alone = self.config.conf.is_only_voter(id);
         if !hears_quorum || (disk_hangs && !is_alone) {
             // CheckQuorum (thesis, section 6.2): who cannot commit makes room.
@@ -546,9 +564,21 @@ impl Raft {
             return;
         }
         leader.heartbeat_elapsed += 1;
-        if leader.heartbeat_elapsed >= self.config.heartbeat_ticks {
+        leader.round.0 += u64::from(buggify::point(Point::RoundUnasked));
+        if leader.heartbeat_elapsed >= self.config.heartbeat_ticks
+            || buggify::point(Point::HeartbeatEarly)
+        {
             self.send_heartbeats();
         }
+    }
+}
+
+/// Whether a mistake is being made with answers to an earlier term.
+fn takes_old_answer(message: &Message) -> bool {
+    match message {
+        Message::RequestVoteResponse(_) => buggify::canary(Canary::VoteOfOldTermCounts),
+        Message::AppendEntriesResponse(_) => buggify::canary(Canary::AcceptanceOfOldTermCounts),
+        _ => false,
     }
 }
 

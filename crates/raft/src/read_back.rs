@@ -5,6 +5,8 @@
 //! been deposed, the log truncated. So a completion is believed only as far as it fits the log as
 //! it is then.
 
+use buggify::Point;
+
 use crate::log::Log;
 use crate::raft::Raft;
 use crate::ready::ReadEntries;
@@ -96,7 +98,8 @@ impl Raft {
         let Some((read, purpose)) = self.read_back.take(request) else {
             return;
         };
-        let entries = believable(&self.log, &read, entries);
+        let entries =
+            believable(&self.log, &read, entries).filter(|_| !buggify::point(Point::ReadBackFails));
         match (purpose, entries) {
             (Purpose::Apply, Some(entries)) => {
                 let last = entries.last().map_or(read.first, |entry| entry.id.index);
@@ -121,7 +124,11 @@ impl Raft {
         if self.log.applying() == self.log.commit() || self.read_back.reads_to_apply() {
             return Vec::new();
         }
-        if let Some(entries) = self.log.take_committed(self.config.apply_bytes_max) {
+        let bytes_max = match buggify::point(Point::ApplyOneEntry) {
+            false => self.config.apply_bytes_max,
+            true => 0,
+        };
+        if let Some(entries) = self.log.take_committed(bytes_max) {
             return entries;
         }
         if !self.read_back.apply_failed {
@@ -130,7 +137,7 @@ impl Raft {
             let before_cache = self.log.cache_first().map_or(commit, LogIndex::previous);
             let last = commit.min(before_cache);
             self.read_back
-                .request(Purpose::Apply, first, last, self.config.apply_bytes_max);
+                .request(Purpose::Apply, first, last, bytes_max);
         }
         Vec::new()
     }

@@ -19,6 +19,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use buggify::Canary;
+
 use crate::error::{ReadError, StepError};
 use crate::message::{ReadIndex, ReadIndexResponse};
 use crate::quorum;
@@ -167,9 +169,8 @@ impl Raft {
         let result = match &mut self.state {
             State::Leader(leader) => {
                 let commit = leader.known_commit(self.log.commit());
-                leader
-                    .reads
-                    .push_local(token, Round(leader.round.0 + 1), commit);
+                let round = leader.round_after_arrival();
+                leader.reads.push_local(token, round, commit);
                 Ok(())
             }
             State::Follower(Follower {
@@ -201,8 +202,9 @@ impl Raft {
         }
         leader.reads.remote_groups += 1;
         let index = leader.known_commit(self.log.commit());
+        let round = leader.round_after_arrival();
         leader.reads.groups.push_back(ReadGroup {
-            round: Round(leader.round.0 + 1),
+            round,
             index,
             origin: ReadOrigin::Remote {
                 follower: from,
@@ -219,8 +221,12 @@ impl Raft {
             && follower.leader == Some(from)
         {
             let tokens = follower.reads.answered(message.request);
+            let index = match buggify::canary(Canary::ReadAtOwnCommit) {
+                false => message.index,
+                true => self.log.commit(),
+            };
             self.reads_ready
-                .extend(tokens.into_iter().map(|token| (token, message.index)));
+                .extend(tokens.into_iter().map(|token| (token, index)));
         }
     }
 
@@ -233,13 +239,17 @@ impl Raft {
             return;
         }
         let id = self.config.id;
-        let confirmed = quorum::reached(&self.config.conf, |voter| {
+        let mut confirmed = quorum::reached(&self.config.conf, |voter| {
             let round = leader
                 .progress
                 .get(&voter)
                 .map_or(Round(0), |progress| progress.round);
             if voter == id { Round(u64::MAX) } else { round }
         });
+        if buggify::canary(Canary::ReadQuorumTooSmall) {
+            let answered = leader.progress.values().map(|progress| progress.round);
+            confirmed = answered.max().unwrap_or(confirmed);
+        }
         while let Some((index, origin)) = leader.reads.pop_confirmed(confirmed) {
             match origin {
                 ReadOrigin::Local(tokens) => {
@@ -298,9 +308,22 @@ impl Raft {
 }
 
 impl Leader {
+    /// The round that confirms what arrives now: the first that begins afterwards.
+    fn round_after_arrival(&self) -> Round {
+        if buggify::canary(Canary::ReadWithoutRound) {
+            return Round(0);
+        }
+        if buggify::canary(Canary::ReadByEarlierRound) {
+            return self.round;
+        }
+        Round(self.round.0 + 1)
+    }
+
     /// The commit index, if an entry of this term is committed, so that it is known to be the
     /// cluster's.
     fn known_commit(&self, commit: LogIndex) -> Option<LogIndex> {
-        (commit >= self.term_start).then_some(commit)
+        let is_known =
+            commit >= self.term_start || buggify::canary(Canary::ReadBeforeOwnTermCommit);
+        is_known.then_some(commit)
     }
 }

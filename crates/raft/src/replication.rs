@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 
+use buggify::{Canary, Point};
 use bytes::Bytes;
 
 use crate::config::Config;
@@ -74,13 +75,16 @@ impl Raft {
         if !matches!(kind, EntryKind::Batch | EntryKind::Noop) {
             return Err(ProposeError::Kind { kind });
         }
-        if let Some(transfer) = &leader.transfer {
+        if let Some(transfer) = &leader.transfer
+            && !buggify::canary(Canary::ProposeDuringTransfer)
+        {
             return Err(ProposeError::Transferring { to: transfer.to });
         }
         let bytes = payload.len() + Entry::OVERHEAD_BYTES;
         let uncommitted_bytes = leader.uncommitted.bytes();
         let would_be = uncommitted_bytes.saturating_add(bytes);
-        if uncommitted_bytes > 0 && would_be > self.config.uncommitted_bytes_max {
+        let is_full = uncommitted_bytes > 0 && would_be > self.config.uncommitted_bytes_max;
+        if is_full && !buggify::canary(Canary::UncommittedWithoutBound) {
             return Err(ProposeError::UncommittedFull { uncommitted_bytes });
         }
         leader.uncommitted.add(self.log.last().index.next(), bytes);
@@ -117,6 +121,9 @@ impl Raft {
             let appended = sender.append(node, progress);
             if starts_round && !appended {
                 sender.heartbeat(node, progress);
+            }
+            if progress.is_silent() && buggify::canary(Canary::SilentPeerBlocksOthers) {
+                break;
             }
         }
         self.hand_over();
@@ -172,7 +179,7 @@ impl Raft {
         let Some(progress) = leader.progress.get_mut(&from) else {
             return;
         };
-        progress.round = progress.round.max(response.round.min(leader.round));
+        progress.answered(response.round, leader.round);
         match response.outcome {
             AppendOutcome::Accepted { match_index } => {
                 if progress.accepted(match_index) {
@@ -198,7 +205,7 @@ impl Raft {
         let Some(progress) = leader.progress.get_mut(&from) else {
             return;
         };
-        progress.round = progress.round.max(response.round.min(leader.round));
+        progress.answered(response.round, leader.round);
         progress.heartbeat_answered();
         self.release_reads();
     }
@@ -210,7 +217,11 @@ impl Raft {
         let State::Leader(leader) = &mut self.state else {
             return;
         };
-        let (id, durable) = (self.config.id, self.log.durable());
+        let id = self.config.id;
+        let durable = match buggify::canary(Canary::OwnMatchBeforeDurable) {
+            false => self.log.durable(),
+            true => self.log.last().index,
+        };
         let held = quorum::reached(&self.config.conf, |voter| {
             let matched = leader
                 .progress
@@ -219,7 +230,9 @@ impl Raft {
             if voter == id { durable } else { matched }
         });
         let commit = self.log.commit();
-        let is_news = held > commit && self.log.term(held) == Some(self.term);
+        let is_own_term = self.log.term(held) == Some(self.term);
+        let is_news =
+            held > commit && (is_own_term || buggify::canary(Canary::OldTermCommittedByCount));
         if is_news {
             self.log.commit_to(held);
             if commit < leader.term_start {
@@ -296,7 +309,7 @@ impl Sender<'_> {
     /// One append, to find out where the logs agree. It carries entries if they are at hand: more
     /// often than not the guess is right.
     fn probe(&mut self, node: NodeId, progress: &mut Progress) -> bool {
-        let bytes_max = self.config.append_bytes_max;
+        let bytes_max = self.append_bytes_max();
         let last = self.log.last().index;
         let entries = self
             .log
@@ -307,12 +320,11 @@ impl Sender<'_> {
 
     /// As much as the window allows; if nothing is left to send, news of the commit index.
     fn stream(&mut self, node: NodeId, progress: &mut Progress) -> bool {
-        let Config {
-            append_bytes_max,
-            inflight_messages_max,
-            inflight_bytes_max,
-            ..
-        } = *self.config;
+        let inflight_bytes_max = self.config.inflight_bytes_max;
+        let inflight_messages_max = match buggify::point(Point::WindowOfOne) {
+            false => self.config.inflight_messages_max,
+            true => 1,
+        };
         let last = self.log.last().index;
         let mut sent = progress.check_due && self.send(node, progress, Vec::new());
         while let ProgressState::Replicate(inflight) = &progress.state {
@@ -320,17 +332,28 @@ impl Sender<'_> {
                 break;
             }
             if progress.next_index > last {
-                let is_news = self.log.commit() > progress.commit_sent;
+                let is_news = self.log.commit() > progress.commit_sent
+                    && !buggify::point(Point::CommitNewsLate);
                 sent |= is_news && self.send(node, progress, Vec::new());
                 break;
             }
-            let Some(entries) = self.log.cached(progress.next_index, last, append_bytes_max) else {
+            let Some(entries) = self
+                .log
+                .cached(progress.next_index, last, self.append_bytes_max())
+            else {
                 self.read_entries(node, progress);
                 break;
             };
             sent |= self.send(node, progress, entries);
         }
         sent
+    }
+
+    fn append_bytes_max(&self) -> usize {
+        match buggify::point(Point::AppendOneEntry) {
+            false => self.config.append_bytes_max,
+            true => 0,
+        }
     }
 
     /// Sends one append. Returns whether it could: not if a snapshot has replaced what is before.
@@ -374,7 +397,10 @@ impl Sender<'_> {
     }
 
     fn heartbeat(&mut self, node: NodeId, progress: &mut Progress) {
-        let commit = self.log.commit().min(progress.match_index);
+        let commit = match buggify::canary(Canary::CommitBeyondMatch) {
+            false => self.log.commit().min(progress.match_index),
+            true => self.log.commit(),
+        };
         progress.commit_sent = progress.commit_sent.max(commit);
         self.outbox.send(
             node,

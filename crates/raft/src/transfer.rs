@@ -5,6 +5,8 @@
 //! before. The state of a transfer lives in the leader's own, so that it cannot outlive the
 //! leadership (hashicorp raft issue 696: writes blocked for ever).
 
+use buggify::Canary;
+
 use crate::error::TransferError;
 use crate::message::TimeoutNow;
 use crate::raft::{Leader, Raft, State};
@@ -78,6 +80,7 @@ impl Raft {
         let caught_up = progress
             .get(&transfer.to)
             .is_some_and(|peer| peer.match_index == last);
+        let caught_up = caught_up || buggify::canary(Canary::TransferBeforeMatch);
         if caught_up && !transfer.told {
             transfer.told = true;
             self.outbox
@@ -91,7 +94,7 @@ impl Leader {
     pub(crate) fn tick_transfer(&mut self, ticks_max: u32) {
         if let Some(transfer) = &mut self.transfer {
             transfer.ticks += 1;
-            if transfer.ticks >= ticks_max {
+            if transfer.ticks >= ticks_max && !buggify::canary(Canary::TransferNeverEnds) {
                 self.transfer = None;
             }
         }

@@ -12,6 +12,7 @@
 
 mod multi;
 
+use buggify::{Canary, Point};
 use kv::{CommandSpec, error_text};
 use resp::{Encoder, Limits, RequestParser};
 use smallvec::SmallVec;
@@ -353,7 +354,9 @@ impl Replica {
 
     /// Whether something that is not a write may be put into the run.
     fn may_join(&mut self, client: ClientId, run: &Run) -> bool {
-        run.target != Target::Undecided || self.node.session(client).runs_in_flight == 0
+        run.target != Target::Undecided
+            || self.node.session(client).runs_in_flight == 0
+            || buggify::canary(Canary::ReadOvertakesWrites)
     }
 
     /// Whether a write may be put into the run: behind writes in flight, not behind reads.
@@ -523,7 +526,9 @@ impl Replica {
             return Some(self.wait_for_room(client, run));
         }
         let gathered = self.gateway.gathering().bytes();
-        if gathered > 0 && gathered + bytes > self.node.config.batch_bytes_max {
+        let is_full = gathered + bytes > self.node.config.batch_bytes_max
+            || buggify::point(Point::BatchClosedEarly);
+        if gathered > 0 && is_full {
             self.gateway.close_batch(now_us, timeout_us);
         }
         self.node.session(client).waiting_since_us = None;

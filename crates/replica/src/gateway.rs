@@ -11,6 +11,7 @@
 
 use std::collections::VecDeque;
 
+use buggify::{Canary, Point};
 use bytes::Bytes;
 use raft::{EntryKind, NodeId, Raft, Term};
 
@@ -241,7 +242,8 @@ impl Gateway {
         let mut again = 0;
         let first_offset = self.unapplied.front().map_or(0, |batch| batch.offset);
         while let Some(batch) = self.unapplied.get_mut(self.handed) {
-            if batch.offset - first_offset >= HANDED_BYTES_MAX {
+            let is_late = self.handed > 0 && buggify::point(Point::OneBatchPerTurn);
+            if is_late || batch.offset - first_offset >= HANDED_BYTES_MAX {
                 break;
             }
             if batch.sequence == 0 {
@@ -363,7 +365,10 @@ impl Gateway {
         if self.refused_count == 0 {
             return None;
         }
-        let unanswered = |batch: &&mut Unapplied| batch.plan.is_some();
+        let overtakes = buggify::canary(Canary::RefusalOvertakesReplies);
+        let unanswered = |batch: &&mut Unapplied| {
+            batch.plan.is_some() && (batch.refused.is_some() || !overtakes)
+        };
         let batch = self.unapplied.iter_mut().find(unanswered)?;
         let failure = batch.refused?;
         self.refused_count -= 1;
@@ -380,7 +385,7 @@ impl Gateway {
         }
         let is_stuck =
             self.handed > 0 && now_us.saturating_sub(self.progress_us) > self.patience_us;
-        if is_stuck {
+        if is_stuck || (self.handed > 0 && buggify::point(Point::ResendEarly)) {
             let most_us = self.patience_least_us.saturating_mul(PATIENCE_GROWTH_MAX);
             self.patience_us = self.patience_us.saturating_mul(2).min(most_us);
             self.rewind = Some(0);
@@ -405,6 +410,9 @@ impl Gateway {
             let failure = match (batch.refused, batch.hands) {
                 (Some(failure), _) => failure,
                 (None, 0) => Failure::NeverHanded { waited_ms },
+                (None, _) if buggify::canary(Canary::UncertainCalledNever) => {
+                    Failure::NeverHanded { waited_ms }
+                }
                 (None, _) => Failure::Uncertain { waited_ms },
             };
             if let Some(plan) = batch.plan.take() {

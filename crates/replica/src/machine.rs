@@ -9,8 +9,9 @@
 
 use std::collections::BTreeMap;
 
+use buggify::Canary;
 use kv::Store;
-use raft::{Entry, NodeId};
+use raft::{LogIndex, NodeId};
 
 use crate::batch::BatchHeader;
 use crate::bootstrap::Bootstrap;
@@ -54,8 +55,8 @@ impl Machine {
     }
 
     /// Begins an entry: its time becomes the log's, and keys that are due by it go.
-    pub(crate) fn begin_entry(&mut self, entry: &Entry) {
-        self.store.begin_entry(entry.id.index.0, entry.time_ms);
+    pub(crate) fn begin_entry(&mut self, index: LogIndex, time_ms: u64) {
+        self.store.begin_entry(index.0, time_ms);
     }
 
     /// Applies the record that a log begins with.
@@ -72,7 +73,10 @@ impl Machine {
     /// Decides whether a batch takes effect, and remembers it if so.
     pub(crate) fn admit(&mut self, header: &BatchHeader) -> Admission {
         let batch = LastBatch {
-            incarnation: header.incarnation,
+            incarnation: match buggify::canary(Canary::IncarnationIgnored) {
+                false => header.incarnation,
+                true => 0,
+            },
             sequence: header.sequence,
         };
         let admission = match self.gateways.get(&header.gateway) {
@@ -83,8 +87,15 @@ impl Machine {
                 1 => Admission::Apply,
                 _ => Admission::Gap,
             },
+            Some(last)
+                if batch.sequence <= last.sequence
+                    && buggify::canary(Canary::ResentBatchAppliedAgain) =>
+            {
+                return Admission::Apply;
+            }
             Some(last) if batch.sequence <= last.sequence => Admission::Seen,
             Some(last) if batch.sequence == last.sequence + 1 => Admission::Apply,
+            Some(_) if buggify::canary(Canary::GapAdmitted) => Admission::Apply,
             Some(_) => Admission::Gap,
         };
         if admission == Admission::Apply {

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use buggify::{Canary, Point};
 use raft::{LogIndex, Raft, ReadToken};
 
 use crate::errors::Failure;
@@ -61,7 +62,11 @@ impl Reads {
         if !self.gathering.is_empty() {
             let plan = std::mem::take(&mut self.gathering);
             match self.waiting.back_mut() {
-                Some(last) if last.stage == Stage::Unasked && last.created_us == now_us => {
+                Some(last)
+                    if last.stage == Stage::Unasked
+                        && last.created_us == now_us
+                        && !buggify::point(Point::ReadsApart) =>
+                {
                     last.plan.append(plan);
                 }
                 _ => self.waiting.push_back(Waiting {
@@ -76,6 +81,7 @@ impl Reads {
             .waiting
             .back()
             .is_some_and(|waiting| waiting.stage == Stage::Unasked)
+            && !buggify::point(Point::ReadsAskedLate)
         {
             self.ask_for_all(raft);
         }
@@ -97,6 +103,9 @@ impl Reads {
 
     /// A read index was confirmed.
     pub(crate) fn confirmed(&mut self, token: ReadToken, index: LogIndex) {
+        if buggify::point(Point::ReadIndexDropped) {
+            return self.refused(token);
+        }
         self.answered(token, Stage::Confirmed(index));
     }
 
@@ -115,6 +124,10 @@ impl Reads {
 
     /// Takes out a plan that may run now that `applied` has been applied.
     pub(crate) fn take_ready(&mut self, applied: LogIndex) -> Option<Plan> {
+        let applied = match buggify::canary(Canary::ReadBeforeApplied) {
+            false => applied,
+            true => LogIndex(u64::MAX),
+        };
         let ready = self.waiting.iter().position(
             |waiting| matches!(waiting.stage, Stage::Confirmed(index) if index <= applied),
         )?;

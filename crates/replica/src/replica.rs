@@ -5,6 +5,7 @@ mod start;
 
 use std::collections::{BTreeSet, VecDeque};
 
+use buggify::Point;
 use bytes::Bytes;
 use raft::{
     Entry, EntryKind, Envelope, LogIndex, Message, NodeId, Raft, ReadRequestId, Ready, Recovered,
@@ -165,6 +166,12 @@ impl Replica {
         // What looks at every client is done once a second, however short the tick.
         if now.mono_us.saturating_sub(self.clients_checked_us) >= 1_000_000 {
             self.clients_checked_us = now.mono_us;
+            if buggify::point(Point::ResignUnasked) {
+                self.resign();
+            }
+            if buggify::point(Point::CampaignUnasked) {
+                self.raft.campaign();
+            }
             commands::close_idle(&mut self.node);
             self.close_unauthenticated();
         }
@@ -408,6 +415,8 @@ impl Replica {
         let oversized = forward.batch.len() > self.node.config.entry_bytes_max.saturating_mul(2);
         let reason = if oversized {
             Refusal::Malformed
+        } else if buggify::point(Point::ForwardRefusedBusy) {
+            Refusal::Busy
         } else if self.node.consensus.disk_full {
             Refusal::DiskFull
         } else {
@@ -549,6 +558,7 @@ impl Replica {
         let is_due = store
             .next_expiry()
             .is_some_and(|at| at <= wall_ms.max(store.time_ms()));
+        let is_due = is_due || buggify::point(Point::TimeEntryUnasked);
         if is_due && let Ok(id) = self.raft.propose(EntryKind::Noop, Bytes::new(), wall_ms) {
             self.time_entry = Some(id.index);
         }

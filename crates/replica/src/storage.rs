@@ -5,6 +5,7 @@
 //! not leave entries of a term that the node does not know it was in. Its commit index never
 //! exceeds what was durable before, so it never speaks of entries that are not there.
 
+use buggify::Canary;
 use bytes::Bytes;
 use raft::{Entry, EntryId, EntryKind, GroupId, HardState, LogIndex, Persist, Recovered, Term};
 use wal::{GroupLog, Record, RecordKind};
@@ -38,7 +39,9 @@ pub(crate) fn records(group: GroupId, persist: &Persist) -> Vec<Record> {
             Bytes::copy_from_slice(&state.encode()),
         ));
     }
-    if let Some(first_dropped) = persist.truncate_from {
+    if let Some(first_dropped) = persist.truncate_from
+        && !buggify::canary(Canary::TruncationNotWritten)
+    {
         records.push(Record::truncate(group.0, first_dropped.0));
     }
     records.extend(persist.entries.iter().map(|entry| {
@@ -87,6 +90,10 @@ pub fn recovered(log: Option<&GroupLog>) -> Result<Recovered, StorageError> {
         }
         None => HardState::default(),
     };
+    let applied = match buggify::canary(Canary::AppliedWithoutEffects) {
+        false => LogIndex(0),
+        true => hard_state.commit,
+    };
     Ok(Recovered {
         hard_state,
         base: EntryId::default(),
@@ -100,6 +107,6 @@ pub fn recovered(log: Option<&GroupLog>) -> Result<Recovered, StorageError> {
             index: LogIndex(log.last.1),
         },
         last_time_ms: log.last_stamp,
-        applied: LogIndex(0),
+        applied,
     })
 }

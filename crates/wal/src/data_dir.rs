@@ -15,6 +15,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use buggify::Canary;
 use thiserror::Error;
 use vfs::{Lock, Vfs};
 
@@ -197,7 +198,10 @@ impl DataDir {
             is_outdated: false,
             directory: found.map_or(0, |found| found.directory),
         };
-        write_identity(vfs.as_ref(), path, &identity)?;
+        let is_again = found.is_some() && buggify::canary(Canary::IncarnationUsedTwice);
+        if !is_again {
+            write_identity(vfs.as_ref(), path, &identity)?;
+        }
         Ok(DataDir {
             vfs,
             path: path.to_path_buf(),
@@ -386,7 +390,9 @@ pub(crate) fn replace_file(
     }
     let mut file = vfs.create(&new).map_err(failed(&new))?;
     file.write_all_at(0, bytes).map_err(failed(&new))?;
-    file.sync_data().map_err(failed(&new))?;
+    if !buggify::canary(Canary::RenamedBeforeDurable) {
+        file.sync_data().map_err(failed(&new))?;
+    }
     vfs.rename(&new, &path).map_err(failed(&path))?;
     vfs.sync_dir(dir).map_err(failed(dir))
 }

@@ -23,6 +23,8 @@
 //! Damage there that looks like sectors which were never written is taken for a torn write. It cannot
 //! be told from one by anybody; the copies on the other nodes are what it is repaired from.
 
+use buggify::Canary;
+
 use crate::damage::Why;
 
 /// What the header sector of a segment file holds.
@@ -88,6 +90,9 @@ pub fn judge_file(seen: FileSeen) -> FileVerdict {
         }
         HeaderSeen::Zeros if seen.length_is_right => FileVerdict::Spare,
         HeaderSeen::Zeros | HeaderSeen::Partial => FileVerdict::Discard,
+        HeaderSeen::Garbage if buggify::canary(Canary::DamagedSegmentRemoved) => {
+            FileVerdict::Discard
+        }
         HeaderSeen::Garbage => FileVerdict::Damaged(Why::HeaderLost),
     }
 }
@@ -167,7 +172,11 @@ pub fn judge_stop(seen: StopSeen) -> StopVerdict {
         Next::Contradicts if is_at_rest => return StopVerdict::Damaged(Why::NextContradicts),
         Next::Contradicts | Next::None => {}
     }
+    if buggify::canary(Canary::DamageCutAsTornTail) && seen.next == Next::None && !is_at_rest {
+        return StopVerdict::CutTornTail;
+    }
     let may_be_torn = seen.next == Next::None && seen.behind != Behind::Proof && seen.is_torn_shape;
+    let may_be_torn = may_be_torn && !buggify::canary(Canary::TornTailRefused);
     match seen.stop {
         Stop::End | Stop::Zeros if is_at_rest => StopVerdict::Clean,
         Stop::End => StopVerdict::Damaged(Why::BytesBehindEnd),

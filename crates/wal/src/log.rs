@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use buggify::{Canary, Point};
 use bytes::Bytes;
 use vfs::{File, Vfs};
 
@@ -144,16 +145,25 @@ impl Wal {
     pub fn append(&mut self, records: &[Record]) -> Result<(), WalError> {
         self.check_latch()?;
         self.check_order(records)?;
-        let segments_needed = self.segments_needed(records)?;
+        let mut segments_needed = self.segments_needed(records)?;
+        let is_full_early = buggify::point(Point::SegmentFullEarly);
+        if is_full_early {
+            // One to begin, and one because it begins with carried records.
+            segments_needed += 2;
+        }
         match self.reserve.ensure(segments_needed) {
             Ok(()) => {}
+            Err(PrepareError::NoSpace) if buggify::canary(Canary::FullDiskIgnored) => return Ok(()),
             Err(PrepareError::NoSpace) => return Err(WalError::Full),
             Err(PrepareError::Io { segment, source }) => {
                 self.is_latched = true;
                 return Err(WalError::Prepare { segment, source });
             }
         }
-        let result = self.write(records);
+        let result = match is_full_early {
+            false => self.write(records),
+            true => self.rotate().and_then(|()| self.write(records)),
+        };
         self.is_latched |= result.is_err();
         result
     }
@@ -171,7 +181,11 @@ impl Wal {
             self.writer.durable = self.writer.end;
             return Ok(());
         }
-        self.writer.sync().map_err(|source| {
+        let mut result = self.writer.sync();
+        if result.is_err() && buggify::canary(Canary::SyncTriedAgain) {
+            result = self.writer.sync();
+        }
+        result.map_err(|source| {
             self.is_latched = true;
             WalError::Sync {
                 segment: self.writer.segment,
@@ -189,6 +203,9 @@ impl Wal {
     /// [`Wal::append`] makes what it needs, without the zeros.
     pub fn prepare_next(&mut self) -> Result<Preparation, WalError> {
         self.check_latch()?;
+        if buggify::point(Point::PreparationSkipped) {
+            return Ok(Preparation::Done);
+        }
         if self.writer.can_zero_ahead() {
             let segment = self.writer.segment;
             self.writer.zero_ahead().map_err(|source| {
@@ -251,6 +268,10 @@ impl Wal {
         self.check_latch()?;
         let Some(index) = self.groups.get(&group) else {
             return Ok(Vec::new());
+        };
+        let bytes_max = match buggify::point(Point::ReadOneRecord) {
+            false => bytes_max,
+            true => 0,
         };
         let wanted = index.wanted(group, first, last, bytes_max)?;
         self.readback.read(&self.writer, group, index, &wanted)

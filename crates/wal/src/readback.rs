@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use buggify::{Canary, Point};
 use bytes::Bytes;
 use vfs::{File, Vfs};
 
@@ -60,6 +61,9 @@ impl Readback {
     /// Keeps a file open that will probably be read.
     pub(crate) fn keep(&self, segment: u64, file: Box<dyn File>) {
         let mut open = self.open.borrow_mut();
+        if buggify::point(Point::ReadersClosed) {
+            open.clear();
+        }
         if open.len() == READERS_MAX {
             open.remove(0);
         }
@@ -147,7 +151,9 @@ fn entry_in(bytes: &Bytes, start: u64, spot: &Spot, seed: u32) -> Option<Record>
         return None;
     }
     let body = bytes.slice(body_at..body_end);
-    (crc32c::crc32c(&body) == header.body_checksum).then_some(Record {
+    let is_intact = crc32c::crc32c(&body) == header.body_checksum
+        || buggify::canary(Canary::ChecksumNotCompared);
+    is_intact.then_some(Record {
         kind: RecordKind::Entry,
         group: header.group,
         term: header.term,

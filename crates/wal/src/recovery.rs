@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use buggify::Canary;
 use bytes::Bytes;
 use vfs::{File, Vfs};
 
@@ -515,7 +516,9 @@ fn reopen_last(
     let mut file = vfs.open(&path).map_err(failed("open", &path))?;
     let unproven = if last.records == 0 { 0 } else { last.durable };
     rewrite(file.as_mut(), unproven, last.end).map_err(failed("rewrite", &path))?;
-    if let Some(torn) = torn {
+    if let Some(torn) = torn
+        && !buggify::canary(Canary::TornTailLeftInPlace)
+    {
         write_zeros(file.as_mut(), torn.offset, torn.bytes).map_err(failed("cut", &path))?;
     }
     file.sync_data().map_err(failed("sync", &path))?;

@@ -1,5 +1,6 @@
 //! Committed entries, applied: the same on every replica, with replies on one.
 
+use buggify::Canary;
 use bytes::Bytes;
 use raft::{Entry, EntryKind};
 
@@ -23,7 +24,11 @@ impl Replica {
         if self.fatal.is_some() {
             return;
         }
-        self.node.machine.begin_entry(entry);
+        let time_ms = match buggify::canary(Canary::TimeReadAtApply) {
+            false => entry.time_ms,
+            true => self.node.now.wall_ms,
+        };
+        self.node.machine.begin_entry(entry.id.index, time_ms);
         self.node.stats.entries_applied += 1;
         match entry.kind {
             EntryKind::Noop | EntryKind::Membership => {}

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use buggify::Canary;
 use bytes::Bytes;
 use vfs::{File, SECTOR_BYTES};
 
@@ -303,7 +304,9 @@ impl<'a> Reader<'a> {
         let padding = padding_bytes(u64::from(header.body_bytes)) as usize;
         let marks = self.window.at(end, padding)?;
         let is_ended = marks.len() == padding && marks.iter().all(|byte| *byte == END_MARK);
-        Ok(checksum == header.body_checksum && is_ended)
+        let is_intact =
+            checksum == header.body_checksum || buggify::canary(Canary::ChecksumNotCompared);
+        Ok(is_intact && is_ended)
     }
 }
 
