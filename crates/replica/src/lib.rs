@@ -30,6 +30,7 @@
 //! | `transaction` | MULTI, EXEC, WATCH |
 //! | `commands` | what concerns the connection, the node or the cluster |
 //! | `storage` | Raft's entries as records of the log on disk |
+//! | `inspect`, `witness` | what checkers and tools see of batches and replies |
 //!
 //! # Exactly once
 //!
@@ -44,6 +45,7 @@
 //! leader. `UNCERTAIN`: it may have; it was handed over, and the deadline passed. `DISKFULL`: it did
 //! not; the leader refused the only copy.
 
+pub mod inspect;
 pub mod storage;
 
 mod batch;

@@ -5,11 +5,8 @@
 //! never asks a replica for more than the fact carries, so each can be tested on made-up facts.
 
 pub mod invariants;
-mod panel;
 pub mod shadow;
-
-#[cfg(test)]
-mod made_up;
+pub mod witness;
 
 use std::fmt;
 
@@ -18,7 +15,6 @@ use replica::{PeerMessage, Replica, Write};
 use wal::Record;
 
 use crate::history::History;
-pub use crate::judges::panel::Judges;
 pub use crate::judges::shadow::Shadow;
 
 /// A property is broken.
@@ -164,12 +160,4 @@ pub trait Judge {
     /// # Errors
     /// If the property is broken.
     fn see(&mut self, fact: &Fact<'_>, shadow: &Shadow) -> Result<(), Violation>;
-}
-
-/// That a judge's property is broken. The detail is made only then.
-fn violation(judge: &dyn Judge, detail: impl FnOnce() -> String) -> Result<(), Violation> {
-    Err(Violation {
-        property: judge.property(),
-        detail: detail(),
-    })
 }
