@@ -4,7 +4,9 @@
 //! remember and returns a [`Violation`] when its property is broken. It never looks into the world and
 //! never asks a replica for more than the fact carries, so each can be tested on made-up facts.
 
+pub mod evidence;
 pub mod invariants;
+pub mod linearizable;
 pub mod shadow;
 pub mod witness;
 
