@@ -1,6 +1,7 @@
 //! The simulator: whole clusters of the production code in one thread, broken from one seed, and
 //! judged at every step.
 
+pub mod canaries;
 pub mod clients;
 pub mod history;
 pub mod judges;
