@@ -1,6 +1,6 @@
 //! The payload of a Batch entry as a value: for checkers and tools, which read logs from outside.
 //!
-//! A replica reads batches record by record without copying ([`crate::batch`]); this is the same
+//! A replica reads batches record by record without copying (module `batch`); this is the same
 //! format as a whole, and back.
 
 use kv::CommandId;

@@ -5,6 +5,8 @@
 
 mod call;
 mod commands;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

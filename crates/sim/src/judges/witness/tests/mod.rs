@@ -1,5 +1,7 @@
 //! Made-up runs: a good one passes, and with each thing that may be wrong with it, it does not.
 
+mod random;
+
 use bytes::Bytes;
 use kv::CommandId;
 use raft::NodeId;
