@@ -3,7 +3,6 @@
 
 use std::collections::VecDeque;
 
-use replica::Witness;
 use resp::{ReplyError, ReplyParser, Value, encode_request};
 
 use crate::history::{History, Position};
@@ -74,15 +73,15 @@ pub(crate) struct Connection {
     consumed: usize,
     /// Bytes of the replies that were taken, since the connection began.
     offset: u64,
-    /// Witnesses of replies that were not taken yet, in order.
-    witnesses: VecDeque<Witness>,
+    /// Where replies were made that were not taken yet, by the offset of their first byte, in order.
+    made: VecDeque<(u64, Position)>,
 }
 
 impl Connection {
     /// Adds bytes that arrived, and what the server says of them.
-    pub(crate) fn feed(&mut self, bytes: &[u8], witnesses: &[Witness]) {
+    pub(crate) fn feed(&mut self, bytes: &[u8], made: impl IntoIterator<Item = (u64, Position)>) {
         self.received.extend_from_slice(bytes);
-        self.witnesses.extend(witnesses);
+        self.made.extend(made);
     }
 
     /// Takes the next complete reply, and where it begins.
@@ -103,21 +102,14 @@ impl Connection {
     /// # Errors
     /// The offset of a witness at which no reply begins.
     pub(crate) fn position(&mut self, start: u64) -> Result<Option<Position>, u64> {
-        let Some(witness) = self.witnesses.front() else {
-            return Ok(None);
-        };
-        if witness.offset > start {
-            return Ok(None);
+        match self.made.front() {
+            Some(&(offset, position)) if offset == start => {
+                self.made.pop_front();
+                Ok(Some(position))
+            }
+            Some(&(offset, _)) if offset < start => Err(offset),
+            _ => Ok(None),
         }
-        if witness.offset < start {
-            return Err(witness.offset);
-        }
-        let position = Position {
-            index: witness.index.0,
-            order: witness.order,
-        };
-        self.witnesses.pop_front();
-        Ok(Some(position))
     }
 
     /// Takes the bytes to be sent.

@@ -27,12 +27,16 @@
 //! Transactions over several keys mix `r` and `n`, or are of `a` alone. Transactions that are
 //! discarded, or refused because a command in them is, are operations that certainly failed.
 
-mod answer;
 mod client;
+mod commands;
 mod connection;
 mod dice;
+mod optimistic;
 mod replies;
 mod workload;
+
+#[cfg(test)]
+mod tests;
 
 use raft::NodeId;
 use replica::Witness;
@@ -203,8 +207,26 @@ impl Clients {
         witnesses: &[Witness],
         scene: &mut Scene<'_>,
     ) {
+        let made = witnesses.iter().map(|witness| {
+            let position = Position {
+                index: witness.index.0,
+                order: witness.order,
+            };
+            (witness.offset, position)
+        });
+        self.take(client, bytes, made, scene);
+    }
+
+    /// The same, each witness by its offset and what it says.
+    fn take(
+        &mut self,
+        client: usize,
+        bytes: &[u8],
+        made: impl IntoIterator<Item = (u64, Position)>,
+        scene: &mut Scene<'_>,
+    ) {
         let client = &mut self.clients[client];
-        client.received(bytes, witnesses, &mut self.shared, scene);
+        client.received(bytes, made, &mut self.shared, scene);
         client.schedule(scene);
     }
 
@@ -247,7 +269,7 @@ impl Clients {
     fn burst(&mut self, by: usize, scene: &mut Scene<'_>) {
         scene.faults.add(FaultClass::Burst);
         let site = Site::new(SiteKind::ClientChoice, client::site::BURST + by);
-        let length_us = scene.tape.between(site, 200_000, 3_000_000);
+        let length_us = scene.tape.between(site, 200_000, 1_500_000);
         self.shared.burst_until_us = scene.now_us + length_us;
         for client in &mut self.clients {
             client.hurry(scene.now_us);

@@ -17,6 +17,8 @@
 //!   `at` (optional) is the place in the log where a server says that it was executed: `[index, order]`.
 //! - `fail`: it certainly took no effect.
 //! - `info`: nobody knows whether it did, or will.
+//! - `message`: a message came to a listener, without `op`: see [`Delivery`] for its fields `process`,
+//!   `node`, `session`, `channel` and `message`. Only checkers of channels look at it.
 //!
 //! An operation without a second event is as one with `info`. A process has at most one connection at a
 //! time, but may have several operations under way on it (a pipeline).
@@ -115,8 +117,8 @@ pub struct Delivery {
     pub process: u32,
     /// The node that it listened at.
     pub node: u64,
-    /// Which connection of the listener: they are counted from 1. What one connection hears has no
-    /// hole in it.
+    /// Which connection of the listener: they are counted from 1. It listens to all of its channels
+    /// from when it begins until it ends.
     pub session: u32,
     /// The channel.
     pub channel: Vec<u8>,

@@ -5,7 +5,7 @@ use std::io::{self, BufRead};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use crate::history::{History, Outcome, Position, Reply};
+use crate::history::{Delivery, History, Outcome, Position, Reply};
 
 /// Why a file is not a history.
 #[derive(Debug, Error)]
@@ -62,7 +62,7 @@ pub enum HistoryProblem {
         expected: &'static str,
     },
     /// The kind of event is not known.
-    #[error("the type {0:?} is none of \"invoke\", \"ok\", \"fail\", \"info\"")]
+    #[error("the type {0:?} is none of \"invoke\", \"ok\", \"fail\", \"info\", \"message\"")]
     UnknownType(String),
     /// Time went backwards.
     #[error(
@@ -164,7 +164,6 @@ impl Reader {
             .as_object()
             .ok_or((None, HistoryProblem::NotAnObject))?;
         let time = number(event, "time")?;
-        let op = number(event, "op")?;
         let kind = match present(event, "type")? {
             Value::String(kind) => kind.as_str(),
             _ => return Err(unfit("type", "a string")),
@@ -174,8 +173,11 @@ impl Reader {
             return Err((Some("time"), HistoryProblem::OutOfOrder { time, previous }));
         }
         match kind {
-            "invoke" => self.take_invoked(time, op, event)?,
-            "ok" | "fail" | "info" => self.take_completed(time, op, kind, event)?,
+            "invoke" => self.take_invoked(time, number(event, "op")?, event)?,
+            "ok" | "fail" | "info" => {
+                self.take_completed(time, number(event, "op")?, kind, event)?;
+            }
+            "message" => self.take_delivery(time, event)?,
             other => {
                 let problem = HistoryProblem::UnknownType(other.to_owned());
                 return Err((Some("type"), problem));
@@ -199,14 +201,28 @@ impl Reader {
             let problem = HistoryProblem::NumberSkipped { op, expected };
             return Err((Some("op"), problem));
         }
-        let process = u32::try_from(number(event, "process")?)
-            .map_err(|_| unfit("process", "a number below 4294967296"))?;
+        let process = small_number(event, "process")?;
         let node = match event.get("node") {
             None => 0,
             Some(_) => number(event, "node")?,
         };
         let commands = commands(present(event, "commands")?)?;
         self.history.invoke(time, process, node, commands);
+        Ok(())
+    }
+
+    fn take_delivery(&mut self, time_us: u64, event: &Map<String, Value>) -> Result<(), Found> {
+        let text = |field| {
+            argument(present(event, field)?).ok_or(unfit(field, "a string, or {\"hex\": ...}"))
+        };
+        self.history.deliveries.push(Delivery {
+            time_us,
+            process: small_number(event, "process")?,
+            node: number(event, "node")?,
+            session: small_number(event, "session")?,
+            channel: text("channel")?,
+            message: text("message")?,
+        });
         Ok(())
     }
 
@@ -273,6 +289,10 @@ fn number(event: &Map<String, Value>, field: &'static str) -> Result<u64, Found>
     present(event, field)?
         .as_u64()
         .ok_or(unfit(field, "a whole number that is not negative"))
+}
+
+fn small_number(event: &Map<String, Value>, field: &'static str) -> Result<u32, Found> {
+    u32::try_from(number(event, field)?).map_err(|_| unfit(field, "a number below 4294967296"))
 }
 
 fn error_text(event: &Map<String, Value>) -> String {

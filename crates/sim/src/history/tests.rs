@@ -171,3 +171,22 @@ fn no_bytes_make_the_reader_panic() {
     assert!(read(&deep).is_err());
     assert!(History::read_json_lines(&[0xff, 0xfe, b'\n'][..]).is_err());
 }
+
+#[test]
+fn messages_and_aborted_transactions_have_a_form() {
+    let text = concat!(
+        "{\"time\":1,\"type\":\"invoke\",\"op\":0,\"process\":3,\"node\":1,\"commands\":[[\"WATCH\",\"w1\"],[\"SET\",\"w1\",\"3.1\"]]}\n",
+        "{\"time\":2,\"type\":\"message\",\"process\":4,\"node\":2,\"session\":1,\"channel\":\"p0\",\"message\":\"3.2\"}\n",
+        "{\"time\":3,\"type\":\"ok\",\"op\":0,\"replies\":null}\n",
+        "{\"time\":4,\"type\":\"message\",\"process\":4,\"node\":2,\"session\":2,\"channel\":\"p0\",\"message\":{\"hex\":\"ff\"}}\n",
+    );
+    let history = read(text).unwrap();
+    assert_eq!(
+        history.operations[0].outcome,
+        Outcome::Done(vec![Reply::Null])
+    );
+    assert_eq!(history.deliveries[1].message, [0xff]);
+    let mut file = Vec::new();
+    history.write_json_lines(&mut file).unwrap();
+    assert_eq!(String::from_utf8(file).unwrap(), text);
+}

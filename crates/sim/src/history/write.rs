@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::history::{History, HistoryEvent, Operation, Outcome, Reply};
+use crate::history::{Delivery, History, HistoryEvent, Operation, Outcome, Reply};
 
 impl History {
     /// Writes the history as JSON lines, one event a line.
@@ -10,14 +10,41 @@ impl History {
     /// # Errors
     /// If `out` does not take them.
     pub fn write_json_lines(&self, out: &mut impl Write) -> io::Result<()> {
+        let mut deliveries = self.deliveries.iter().peekable();
         for &event in &self.events {
+            let time_us = self.time_of(event);
+            while let Some(delivery) = deliveries.next_if(|next| next.time_us < time_us) {
+                write_delivery(out, delivery)?;
+            }
             match event {
                 HistoryEvent::Invoked(op) => write_invoked(out, op, &self.operations[op])?,
                 HistoryEvent::Completed(op) => write_completed(out, op, &self.operations[op])?,
             }
         }
-        Ok(())
+        deliveries.try_for_each(|delivery| write_delivery(out, delivery))
     }
+
+    fn time_of(&self, event: HistoryEvent) -> u64 {
+        match event {
+            HistoryEvent::Invoked(op) => self.operations[op].invoked_us,
+            HistoryEvent::Completed(op) => {
+                let operation = &self.operations[op];
+                operation.completed_us.unwrap_or(operation.invoked_us)
+            }
+        }
+    }
+}
+
+fn write_delivery(out: &mut impl Write, delivery: &Delivery) -> io::Result<()> {
+    write!(
+        out,
+        "{{\"time\":{},\"type\":\"message\",\"process\":{},\"node\":{},\"session\":{},\"channel\":",
+        delivery.time_us, delivery.process, delivery.node, delivery.session
+    )?;
+    write_bytes(out, &delivery.channel)?;
+    write!(out, ",\"message\":")?;
+    write_bytes(out, &delivery.message)?;
+    writeln!(out, "}}")
 }
 
 fn write_invoked(out: &mut impl Write, op: usize, operation: &Operation) -> io::Result<()> {

@@ -4,6 +4,7 @@
 //! remember and returns a [`Violation`] when its property is broken. It never looks into the world and
 //! never asks a replica for more than the fact carries, so each can be tested on made-up facts.
 
+pub mod deliveries;
 pub mod evidence;
 pub mod invariants;
 pub mod linearizable;

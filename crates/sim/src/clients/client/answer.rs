@@ -13,7 +13,7 @@ impl Client {
     ///
     /// # Errors
     /// It cannot be the reply to what was asked; what was asked is still pending then.
-    pub(crate) fn reply(
+    pub(super) fn reply(
         &mut self,
         value: Value,
         start: u64,
