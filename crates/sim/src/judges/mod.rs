@@ -8,8 +8,12 @@ pub mod deliveries;
 pub mod evidence;
 pub mod invariants;
 pub mod linearizable;
+mod panel;
 pub mod shadow;
 pub mod witness;
+
+#[cfg(test)]
+mod made_up;
 
 use std::fmt;
 
@@ -18,6 +22,7 @@ use replica::{PeerMessage, Replica, Write};
 use wal::Record;
 
 use crate::history::History;
+pub use crate::judges::panel::Judges;
 pub use crate::judges::shadow::Shadow;
 
 /// A property is broken.
@@ -163,4 +168,12 @@ pub trait Judge {
     /// # Errors
     /// If the property is broken.
     fn see(&mut self, fact: &Fact<'_>, shadow: &Shadow) -> Result<(), Violation>;
+}
+
+/// That a judge's property is broken. The detail is made only then.
+fn violation(judge: &dyn Judge, detail: impl FnOnce() -> String) -> Result<(), Violation> {
+    Err(Violation {
+        property: judge.property(),
+        detail: detail(),
+    })
 }

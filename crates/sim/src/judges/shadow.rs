@@ -91,7 +91,7 @@ impl Shadow {
     }
 
     /// All nodes, with their ids.
-    pub fn nodes(&self) -> impl Iterator<Item = (NodeId, &NodeShadow)> {
+    pub fn nodes(&self) -> impl Iterator<Item = (NodeId, &NodeShadow)> + Clone {
         (1..).map(NodeId).zip(&self.nodes)
     }
 

@@ -1,1 +1,14 @@
 //! What must hold at every step: one file a property.
+//!
+//! Membership does not change yet and there are no leases and no snapshots, so nothing is said of them.
+//! That keys expire alike on all replicas is part of `state_hash`: the hash has each key's due time
+//! and the time of the log in it.
+
+pub mod commit_on_quorum;
+pub mod committed_ledger;
+pub mod election_safety;
+pub mod leader_append_only;
+pub mod log_matching;
+pub mod one_vote_per_term;
+pub mod promises_durable;
+pub mod term_monotonic;
