@@ -55,7 +55,6 @@ const PASSED_OVER: &[&str] = &[
     "UNSUBSCRIBE",
     "UNWATCH",
     "WAIT",
-    "WATCH",
 ];
 
 /// A key: its database and its name.
@@ -128,7 +127,9 @@ pub(crate) fn steps(operation: &Operation, keys: &mut Keys) -> Result<Vec<Step>,
                 None => Some(replies[place].clone()),
             },
         };
-        if !PASSED_OVER.contains(&name.as_str()) {
+        if name == "WATCH" {
+            steps.extend(watched(command, database, reply, keys));
+        } else if !PASSED_OVER.contains(&name.as_str()) {
             step(&name, command, database, reply, keys, &mut steps).ok_or(Unmodelled)?;
         }
     }
@@ -136,6 +137,27 @@ pub(crate) fn steps(operation: &Operation, keys: &mut Keys) -> Result<Vec<Step>,
         steps.clear();
     }
     Ok(steps)
+}
+
+/// A watched key, and what the client read behind WATCH: the transaction took place, so the key held that
+/// still. If nobody knows whether it took place, nothing is asked of the key, which finds less.
+fn watched(
+    command: &[Vec<u8>],
+    database: u32,
+    reply: Option<Reply>,
+    keys: &mut Keys,
+) -> Option<Step> {
+    reply?;
+    let value = match command {
+        [_, _] => Reply::Null,
+        [_, _, value] => Reply::Text(value.clone()),
+        _ => return None,
+    };
+    Some(Step {
+        key: keys.number(database, &command[1]),
+        kind: Kind::Get,
+        expect: Expect::Reply(value),
+    })
 }
 
 /// `None` if it is no error, `Some(None)` if it is one that the model does not tell.
@@ -163,6 +185,10 @@ fn step(
     steps: &mut Vec<Step>,
 ) -> Option<()> {
     match name {
+        // Never has an effect, and must not seem to.
+        "INCRBY" | "DECRBY" if command.len() == 3 && number(command, 2).is_none() => {
+            return matches!(reply, None | Some(Reply::Error(_))).then_some(());
+        }
         "MGET" | "MSET" | "DEL" | "UNLINK" | "EXISTS" => {
             return many(name, command, database, reply, keys, steps);
         }

@@ -127,3 +127,38 @@ fn a_failed_write_is_never_seen() {
          #1 p2 n1 [0.030 .. 0.040] GET k -> a"
     );
 }
+
+#[test]
+fn a_watched_key_holds_what_was_read_when_the_transaction_takes_place() {
+    let lines = |read, replies| {
+        [
+            "1 10 20 SET w a => OK".to_owned(),
+            "2 30 40 SET w b => OK".to_owned(),
+            format!("1 50 60 WATCH w{read};SET w c => {replies}"),
+            "2 70 80 GET w => c".to_owned(),
+        ]
+    };
+    let passes = |lines: [String; 4]| passes(&lines.each_ref().map(String::as_str));
+    assert!(passes(lines(" b", "OK;OK")));
+    assert!(!passes(lines(" a", "OK;OK")));
+    assert!(!passes(lines("", "OK;OK")));
+    // Nobody knows whether it took place; the read says that it did.
+    assert!(passes(lines(" b", "info")));
+    // It did not.
+    assert!(!passes(lines(" b", "null")));
+}
+
+#[test]
+fn adding_what_is_no_number_changes_nothing() {
+    let error = "1 30 40 INCRBY n many => !ERR";
+    assert!(passes(&[
+        "1 10 20 INCR n => 1",
+        error,
+        "1 50 60 INCR n => 2"
+    ]));
+    assert!(!passes(&[
+        "1 10 20 INCR n => 1",
+        error,
+        "1 50 60 INCR n => 3"
+    ]));
+}
