@@ -380,6 +380,16 @@ impl Replica {
         Metrics::of(self)
     }
 
+    /// What it was made with.
+    pub fn config(&self) -> &Config {
+        &self.node.config
+    }
+
+    /// How many messages wait for the disk.
+    pub fn held_messages(&self) -> usize {
+        self.held.iter().map(|(_, envelopes)| envelopes.len()).sum()
+    }
+
     /// A hash of the replicated state: equal on replicas that have applied the same index.
     pub fn state_hash(&self) -> u64 {
         self.node.machine.store.state_hash()

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use raft::{EntryId, HardState, LogIndex, Message, NodeId, Role, Term, WriteId};
-use replica::{Config, NodeInfo, Now, PeerMessage, Replica, Write};
+use replica::{Config, NodeInfo, Now, Output, PeerMessage, Replica, Write};
 use wal::Record;
 
 use crate::judges::{Fact, Judge, Shadow, View, Violation};
@@ -179,4 +179,24 @@ pub(super) fn replica() -> Replica {
         info: NodeInfo::default(),
     };
     Replica::new(config, raft::Recovered::default(), Now::default()).expect("it is valid")
+}
+/// The same, after it has elected itself and applied the first entry of its log.
+pub(super) fn replica_that_has_applied() -> Replica {
+    let mut replica = replica();
+    let mut output = Output::default();
+    for tick in 1..1000 {
+        let now = Now {
+            wall_ms: tick * 10,
+            mono_us: tick * 10_000,
+        };
+        replica.tick(now);
+        replica.drain(now, &mut output);
+        for write in &output.writes {
+            replica.persisted(now, write.id);
+        }
+        if replica.raft().applied_index() > LogIndex(0) {
+            return replica;
+        }
+    }
+    unreachable!("a cluster of one elects itself in ten seconds")
 }

@@ -99,8 +99,8 @@ pub enum Fact<'a> {
         view: View,
     },
     /// A node's disk was harmed: bits were flipped, writes that it confirmed were lost or misdirected, it
-    /// was wiped or put back to an older image. Until the node has started again, nobody is blamed
-    /// for what the disk holds.
+    /// was wiped or put back to an older image. From then on, nobody is blamed for what this disk
+    /// is found to hold.
     Damaged {
         /// The node.
         node: NodeId,

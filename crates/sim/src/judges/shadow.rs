@@ -55,7 +55,8 @@ pub struct NodeShadow {
     pub changed: bool,
     /// The lowest entry that its last write dropped from its log.
     pub dropped: Option<(LogIndex, Mark)>,
-    /// Its disk was harmed since it started: what it finds at its next start may be anything.
+    /// Its disk was harmed at some time: what it finds when it starts may be anything. What a disk lost
+    /// may come to light much later, as when the kernel's copy hides it until the power fails.
     pub damaged: bool,
     /// Its disk as it was when it was started last.
     pub last_life: LastLife,
@@ -152,6 +153,7 @@ impl Shadow {
             durable,
             view: Some(view),
             changed: true,
+            damaged: last_life.damaged,
             last_life,
             ..NodeShadow::default()
         };
@@ -246,6 +248,11 @@ impl NodeShadow {
     /// Whether its disk is known to hold an entry, for good.
     pub fn holds_durably(&self, index: LogIndex, mark: Mark) -> bool {
         index <= self.settled && at(&self.durable.log, index) == Some(&mark)
+    }
+
+    /// Whether its disk has confirmed all that was handed to it.
+    pub fn is_idle(&self) -> bool {
+        self.queue.is_idle()
     }
 
     /// Drops an index and all behind it.

@@ -4,11 +4,22 @@
 //! That keys expire alike on all replicas is part of `state_hash`: the hash has each key's due time
 //! and the time of the log in it.
 
+pub mod bounded;
 pub mod commit_on_quorum;
 pub mod committed_ledger;
+pub mod durable_prefix;
 pub mod election_safety;
+pub mod exactly_once;
+pub mod indexes;
 pub mod leader_append_only;
+pub mod leader_completeness;
 pub mod log_matching;
+pub mod log_time;
+pub mod no_leaks;
 pub mod one_vote_per_term;
 pub mod promises_durable;
+pub mod read_index;
+pub mod restart;
+pub mod state_hash;
 pub mod term_monotonic;
+pub mod wal_recovery;

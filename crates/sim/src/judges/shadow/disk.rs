@@ -33,6 +33,8 @@ pub(super) struct Queue {
     writes: VecDeque<Queued>,
     /// Changes of the write that is being taken in.
     open: usize,
+    /// The last write that was confirmed, synced or not.
+    confirmed: WriteId,
 }
 
 #[derive(Debug)]
@@ -109,6 +111,12 @@ impl Queue {
         });
     }
 
+    pub(super) fn is_idle(&self) -> bool {
+        self.writes
+            .back()
+            .is_none_or(|queued| queued.id <= self.confirmed)
+    }
+
     /// The log was cut behind `kept`.
     pub(super) fn cut(&mut self, kept: LogIndex) {
         let writes = self.writes.iter_mut().rev();
@@ -120,6 +128,7 @@ impl Queue {
     /// The disk confirms a write and all before it. What was not synced goes on waiting for a later
     /// sync, which covers it. Returns how far the log stands on the disk with it.
     pub(super) fn persisted(&mut self, write: WriteId, disk: &mut Disk) -> Option<LogIndex> {
+        self.confirmed = self.confirmed.max(write);
         let confirmed = self.writes.iter().take_while(|queued| queued.id <= write);
         let synced = confirmed.enumerate().filter(|(_, queued)| queued.sync);
         let (last, queued) = synced.last()?;
@@ -134,6 +143,11 @@ impl Queue {
 }
 
 impl LastLife {
+    /// Records that were handed over and that the disk had not confirmed.
+    pub fn records_under_way(&self) -> usize {
+        self.queue.changes.len()
+    }
+
     /// Whether a disk that went through this life may hold `found`: all that was confirmed, and of
     /// what was handed over behind that, any number of records from the first on.
     pub fn may_leave(&self, found: &Disk) -> bool {
