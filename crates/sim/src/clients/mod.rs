@@ -69,7 +69,8 @@ pub enum Action {
         /// The bytes.
         bytes: Vec<u8>,
     },
-    /// Close the connection, or give up connecting. Nothing more of it may reach the client.
+    /// Close the connection, or give up connecting. Nothing more of it may reach the client; what it
+    /// sent before may still reach the node.
     Disconnect {
         /// The client.
         client: usize,
