@@ -77,3 +77,54 @@ pub(crate) fn into_reply(value: Value) -> Result<Reply, Value> {
 fn into_text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_else(|error| error.as_bytes().escape_ascii().to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_told_apart_by_what_they_promise() {
+        let cases = [
+            (
+                "ERR value is not an integer or out of range",
+                ErrorKind::Executed,
+            ),
+            ("WRONGTYPE Operation against a key", ErrorKind::Executed),
+            (
+                "NOQUORUM no majority confirmed the read within 5 ms, nothing was read",
+                ErrorKind::Refused,
+            ),
+            (
+                "ERR the leader's max-entry-size is less than this node's, and too little for the command or those beside it, nothing was written",
+                ErrorKind::Refused,
+            ),
+            (
+                "EXECABORT Transaction discarded because of previous errors.",
+                ErrorKind::Refused,
+            ),
+            (
+                "UNCERTAIN the leader did not confirm within 5 ms",
+                ErrorKind::Uncertain,
+            ),
+            (
+                "ERR this batch is malformed, the command had no effect",
+                ErrorKind::Unexpected,
+            ),
+            ("MOVED 1 127.0.0.1:7000", ErrorKind::Unexpected),
+        ];
+        for (text, kind) in cases {
+            assert_eq!(error_kind(text.as_bytes()), kind, "{text}");
+        }
+    }
+
+    #[test]
+    fn replies_of_both_protocols_are_the_same() {
+        let list = |null| Value::Array(vec![Value::Integer(1), null, Value::Bulk(b"a".to_vec())]);
+        assert_eq!(
+            into_reply(list(Value::Null)),
+            into_reply(list(Value::NullArray))
+        );
+        let refused = Value::Error(b"NOQUORUM nothing was written".to_vec());
+        assert!(into_reply(Value::Array(vec![refused])).is_err());
+    }
+}
