@@ -12,3 +12,4 @@ pub mod shrink;
 pub mod tape;
 pub mod tape_file;
 pub mod trace;
+pub mod world;

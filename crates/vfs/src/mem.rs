@@ -81,6 +81,26 @@ impl MemVfs {
         self.disk().faults.plan(kind, nth, fault);
     }
 
+    /// Forgets planned faults and a planned halt that has not struck.
+    pub fn clear_faults(&self) {
+        let mut disk = self.disk();
+        if disk.faults.halted_in.is_none() {
+            disk.faults.reset();
+        }
+    }
+
+    /// Another disk with the same contents, durable and not. Nothing that is open here is open there.
+    pub fn copy(&self) -> MemVfs {
+        MemVfs {
+            disk: Arc::new(Mutex::new(self.disk().copy())),
+        }
+    }
+
+    /// The bytes that all files together have.
+    pub fn used_bytes(&self) -> u64 {
+        self.disk().used_bytes()
+    }
+
     /// Limits the bytes that all files together may have; `None` lifts the limit.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.disk().capacity = bytes;

@@ -3,8 +3,8 @@
 //! A member whose data directory was lost, or replaced by an older copy, has forgotten votes that it
 //! gave and entries that it acknowledged. If it came back under its old id, a majority could form
 //! without anybody who knows an acknowledged write. It cannot see this itself: an empty directory
-//! looks the same at the first start of all. The others can, because they remember it here. The
-//! rule that is built on it is `server::peer::handshake`'s; this file only keeps its word.
+//! looks the same at the first start of all. The others can, because they remember it here, and
+//! [`judge`] by it whoever comes back.
 //!
 //! PEERS is replaced as a whole, as IDENTITY is, and [`KnownPeers::record`] returns when it is
 //! durable: what is remembered must not be forgotten by the next start.
@@ -45,6 +45,57 @@ pub struct PeerRun {
     pub process: u64,
     /// Drawn by it at random when its data directory was made; 0 if it did not say.
     pub directory: u64,
+}
+
+/// How a member shows that it is not what it was: its promises are gone, and nobody may count on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LostHistory {
+    /// Its data directory was made anew.
+    #[error("another data directory than before: the old one was lost or left behind")]
+    OtherDirectory,
+    /// It runs on an older copy of its data directory.
+    #[error(
+        "an old copy of its data directory: this is its start {met}, and start {known} was seen"
+    )]
+    OldCopy {
+        /// The start that it says it is.
+        met: u64,
+        /// A later one that was seen.
+        known: u64,
+    },
+    /// Two processes were started on copies of one data directory.
+    #[error("a copy of its data directory: another start {known} was seen")]
+    Copy {
+        /// The start that both say they are.
+        known: u64,
+    },
+}
+
+/// Whether a member is the one that was met before, in this run or a later one. `known` is its newest
+/// known run. Returns the run if it has to be remembered before the member is let in.
+///
+/// # Errors
+/// If the member has lost what it gave its word for.
+pub fn judge(known: Option<PeerRun>, met: PeerRun) -> Result<Option<PeerRun>, LostHistory> {
+    let Some(known) = known else {
+        return Ok(Some(met));
+    };
+    if known.directory != 0 && met.directory != known.directory {
+        return Err(LostHistory::OtherDirectory);
+    }
+    if met.incarnation < known.incarnation {
+        return Err(LostHistory::OldCopy {
+            met: met.incarnation,
+            known: known.incarnation,
+        });
+    }
+    if met.incarnation == known.incarnation && met.process != known.process {
+        return Err(LostHistory::Copy {
+            known: known.incarnation,
+        });
+    }
+    Ok(Some(met).filter(|met| *met != known))
 }
 
 /// The newest run of each other member that this node has met.

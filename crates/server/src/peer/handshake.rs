@@ -199,28 +199,14 @@ pub fn judge_history(
         process: theirs.process,
         directory: theirs.directory,
     };
-    let Some(known) = known else {
-        return Ok(Some(met));
-    };
-    let what = if known.directory != 0 && met.directory != known.directory {
-        "another data directory than before: the old one was lost or left behind".to_owned()
-    } else if met.incarnation < known.incarnation {
-        format!(
-            "an old copy of its data directory: this is its start {}, and start {} was seen",
-            met.incarnation, known.incarnation
-        )
-    } else if met.incarnation == known.incarnation && met.process != known.process {
-        format!(
-            "a copy of its data directory: another start {} was seen",
-            known.incarnation
-        )
-    } else {
-        return Ok(Some(met).filter(|met| *met != known));
+    let lost = match wal::known_peers::judge(known, met) {
+        Ok(run) => return Ok(run),
+        Err(lost) => lost,
     };
     refuse(
         RefusalReason::DataLost,
         format!(
-            "node {} has {what}; votes and log entries that it gave its word for are gone, so node {} \
+            "node {} has {lost}; votes and log entries that it gave its word for are gone, so node {} \
              does not let it in: restore its newest data directory, or leave it stopped",
             theirs.node.0, ours.node.0
         ),

@@ -69,8 +69,7 @@ pub enum Action {
         /// The bytes.
         bytes: Vec<u8>,
     },
-    /// Close the connection, or give up connecting. Nothing more of it may reach the client; what it
-    /// sent before may still reach the node.
+    /// Close the connection, or give up connecting. Nothing more of it may reach the client.
     Disconnect {
         /// The client.
         client: usize,

@@ -31,13 +31,14 @@ enum Node {
 }
 
 /// A directory's names as seen, as durable, and the changes in between, oldest first.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Directory {
     live: BTreeMap<OsString, Node>,
     durable: BTreeMap<OsString, Node>,
     pending: Vec<Change>,
 }
 
+#[derive(Clone)]
 enum Change {
     Add { name: OsString, node: Node },
     Remove { name: OsString },
@@ -82,6 +83,21 @@ impl Disk {
             sync_does_nothing: false,
             locks: BTreeSet::new(),
             epoch: 0,
+        }
+    }
+
+    /// A disk with the same contents, that nobody uses.
+    pub(super) fn copy(&self) -> Disk {
+        Disk {
+            inodes: self.inodes.clone(),
+            inode_next: self.inode_next,
+            directories: self.directories.clone(),
+            random: Random(self.random.0),
+            faults: Faults::default(),
+            capacity: self.capacity,
+            sync_does_nothing: self.sync_does_nothing,
+            locks: BTreeSet::new(),
+            epoch: self.epoch + 1,
         }
     }
 

@@ -5,6 +5,7 @@ use crate::clients::connection::{Expect, Requests};
 use crate::clients::dice::Dice;
 use crate::clients::{Scene, Shared};
 use crate::history::Outcome;
+use crate::report::FaultClass;
 use crate::tape::{Site, SiteKind};
 
 impl Client {
@@ -61,16 +62,20 @@ impl Client {
             self.send(scene);
             return hit < cuts + bursts && scene.now_us >= shared.burst_until_us;
         }
-        if dice.below(3) == 0 {
-            let length = dice.below(self.connection.out_bytes() as u64 + 1) as usize;
-            let sent = self.connection.truncate_out(length);
-            self.fail_unsent(sent, shared, scene);
-            // Half a request may be under way: nothing can follow it.
-            self.act_at_us = NEVER;
-            self.optimistic = None;
+        match dice.below(3) {
+            0 => {
+                let length = dice.below(self.connection.out_bytes() as u64 + 1) as usize;
+                let sent = self.connection.truncate_out(length);
+                self.send(scene);
+                self.fail_unsent(sent, shared, scene);
+                scene.faults.add(FaultClass::ClientDisconnect);
+                self.drop_connection(shared, scene, "the client left");
+            }
+            _ => {
+                self.send(scene);
+                self.cut_at_us = scene.now_us + dice.below(30_000);
+            }
         }
-        self.send(scene);
-        self.cut_at_us = scene.now_us + dice.below(30_000);
         false
     }
 

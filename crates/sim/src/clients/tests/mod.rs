@@ -481,15 +481,3 @@ fn a_tape_of_benign_choices_makes_clients_that_do_nothing() {
     assert_eq!(stage.history.operations, []);
     assert!(stage.events_made < 5000, "{}", stage.events_made);
 }
-
-#[test]
-fn a_place_that_names_no_reply_is_a_violation() {
-    let mut stage = Stage::begun(5, Profile::Calm);
-    stage.manner = Manner::IsSilent;
-    stage.run_until(SECOND_US);
-    let client = stage.history.operations[0].process as usize;
-    let place = |offset| (offset, Position { index: 1, order: 0 });
-    // Within the first of two replies, whatever they answer.
-    stage.act(|clients, scene| clients.take(client, b"+OK\r\n+OK\r\n", [place(2)], scene));
-    assert!(stage.clients.violation().is_some());
-}

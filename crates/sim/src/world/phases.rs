@@ -1,0 +1,184 @@
+//! The end of a run: a random quorum is healed, the rest is frozen as failed, and everything that was
+//! promised must come about. If it does not, what is missing is named.
+
+use replica::Replica;
+use vfs::Crash;
+
+use crate::judges::{View, Violation};
+use crate::profile::Profile;
+use crate::report::TraceKind;
+use crate::tape::{Site, SiteKind};
+use crate::world::World;
+use crate::world::node::Down;
+use crate::world::queue::Event;
+
+/// How long operations of clients may take to end once nothing is wrong, beside their own timeouts.
+const SETTLE_US: u64 = 20_000_000;
+
+/// How often the world looks whether what it waits for has come.
+const LOOK_US: u64 = 20_000;
+
+impl World {
+    /// Everything after the safety phase.
+    pub(super) fn end_safely(&mut self) {
+        self.phase("healing");
+        self.heal();
+        if self.options.profile == Profile::Ruin {
+            self.with_clients(|clients, scene| clients.settle(scene));
+            self.wait_for(SETTLE_US, |_| false);
+        } else {
+            self.demand_progress();
+        }
+        if self.failure.is_none() {
+            self.judge_history();
+        }
+    }
+
+    fn demand_progress(&mut self) {
+        let core = self.choose_core();
+        // Ten election timeouts, and what it takes to connect, to sync and to send.
+        let patience_us = 10 * self.swarm.election_timeout_max_us() + 2_000_000;
+        self.demand(patience_us, |world| world.missing_leader(&core));
+        self.with_clients(|clients, scene| clients.settle(scene));
+        self.demand(SETTLE_US, World::missing_answers);
+        self.demand(patience_us, |world| world.missing_equality(&core));
+        for &node in &core {
+            let id = self.nodes[node].id;
+            self.with_clients(|clients, scene| clients.final_reads(id, scene));
+        }
+        self.demand(SETTLE_US, World::missing_answers);
+        self.demand(patience_us, |world| world.missing_equality(&core));
+        if self.failure.is_none() {
+            let replicas: Vec<&Replica> = core
+                .iter()
+                .filter_map(|&node| self.nodes[node].process.as_ref())
+                .map(|process| &process.replica)
+                .collect();
+            if let Err(violation) = self.judges.finish(&replicas, &self.shadow) {
+                self.fail(violation);
+            }
+        }
+    }
+
+    /// Chooses a quorum of nodes whose disks are whole, starts those of it that are down, and freezes
+    /// the others for good.
+    fn choose_core(&mut self) -> Vec<usize> {
+        let site = Site::new(SiteKind::Liveness, 0);
+        let mut whole: Vec<usize> = (0..self.nodes.len())
+            .filter(|&node| !self.nodes[node].is_damaged && self.nodes[node].down != Down::Refused)
+            .collect();
+        let quorum = self.nodes.len() / 2 + 1;
+        let least = quorum.min(whole.len());
+        let size = whole.len() - self.tape.below(site, (whole.len() - least + 1) as u64) as usize;
+        while whole.len() > size {
+            let leaver = self.tape.below(site, whole.len() as u64) as usize;
+            whole.remove(leaver);
+        }
+        for node in 0..self.nodes.len() {
+            if !whole.contains(&node) {
+                self.crash(node, Crash::Process, "frozen");
+                if self.nodes[node].down != Down::Refused {
+                    self.nodes[node].down = Down::Frozen;
+                }
+            } else if self.nodes[node].process.is_none() {
+                let life = self.nodes[node].life;
+                self.queue.push(self.now_us, Event::Start { node, life });
+            }
+        }
+        let names: Vec<String> = whole.iter().map(|node| format!("n{}", node + 1)).collect();
+        self.phase(&format!("the core is {}", names.join(" ")));
+        whole
+    }
+
+    fn phase(&mut self, text: &str) {
+        self.show(|| TraceKind::Phase {
+            text: text.to_owned(),
+        });
+    }
+
+    /// Waits until nothing is missing, and fails the run if something still is after so long.
+    fn demand(&mut self, patience_us: u64, missing: impl Fn(&World) -> Option<String>) {
+        self.wait_for(patience_us, |world| missing(world).is_none());
+        if self.failure.is_none()
+            && let Some(what) = missing(self)
+        {
+            self.fail(Violation {
+                property: "liveness",
+                detail: format!("{patience_us} us after healing, {what}"),
+            });
+        }
+    }
+
+    fn wait_for(&mut self, patience_us: u64, done: impl Fn(&World) -> bool) {
+        let until_us = self.now_us + patience_us;
+        while self.failure.is_none() && self.now_us < until_us && !done(self) {
+            self.run_until((self.now_us + LOOK_US).min(until_us));
+        }
+    }
+
+    fn missing_leader(&self, core: &[usize]) -> Option<String> {
+        let views = match self.views(core) {
+            Ok(views) => views,
+            Err(missing) => return Some(missing),
+        };
+        let leader = views[0].leader;
+        let Some(leader) = leader else {
+            return Some(format!("n{} knows no leader", core[0] + 1));
+        };
+        let other = views
+            .iter()
+            .position(|view| view.leader != Some(leader) || view.term != views[0].term);
+        match other {
+            Some(place) => Some(format!(
+                "n{} does not follow {leader} in {}",
+                core[place] + 1,
+                views[0].term
+            )),
+            None if !core.contains(&(leader.0 as usize - 1)) => {
+                Some(format!("{leader} is followed, and is gone"))
+            }
+            None => None,
+        }
+    }
+
+    fn missing_answers(&self) -> Option<String> {
+        match self.clients.open_operations() {
+            0 => None,
+            open => Some(format!("{open} operations of clients are not answered")),
+        }
+    }
+
+    fn missing_equality(&self, core: &[usize]) -> Option<String> {
+        if let Some(missing) = self.missing_leader(core) {
+            return Some(missing);
+        }
+        let views = match self.views(core) {
+            Ok(views) => views,
+            Err(missing) => return Some(missing),
+        };
+        let last = views.iter().map(|view| view.last).max()?;
+        for (&node, view) in core.iter().zip(&views) {
+            if view.last != last || view.applied != last.index {
+                return Some(format!(
+                    "n{} has applied {} of {last}, and its log ends with {}",
+                    node + 1,
+                    view.applied,
+                    view.last
+                ));
+            }
+        }
+        None
+    }
+
+    fn views(&self, core: &[usize]) -> Result<Vec<View>, String> {
+        core.iter()
+            .map(|&node| match &self.nodes[node].process {
+                Some(process) => Ok(View::of(&process.replica)),
+                None => Err(format!("n{} is down", node + 1)),
+            })
+            .collect()
+    }
+
+    /// Judges the history of all clients as a whole.
+    fn judge_history(&mut self) {}
+}
