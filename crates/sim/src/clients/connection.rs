@@ -231,3 +231,27 @@ impl Requests<'_> {
         encode_request(&mut connection.out, &command);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_those_of_the_replies_at_their_offsets() {
+        let place = |index| Position { index, order: 0 };
+        let mut connection = Connection::default();
+        connection.feed(b"+OK\r\n:1\r", [(5, place(7)), (13, place(8))]);
+        let (_, start) = connection.next_reply().unwrap().unwrap();
+        assert_eq!((start, connection.position(start)), (0, Ok(None)));
+        assert_eq!(connection.next_reply(), Ok(None));
+        connection.feed(b"\n$2\r\nab\r\n:2\r\n", []);
+        let (value, start) = connection.next_reply().unwrap().unwrap();
+        assert_eq!((value, start), (Value::Integer(1), 5));
+        assert_eq!(connection.position(start), Ok(Some(place(7))));
+        let (_, start) = connection.next_reply().unwrap().unwrap();
+        assert_eq!((start, connection.position(start)), (9, Ok(None)));
+        // The place at byte 13 is inside the string.
+        let (_, start) = connection.next_reply().unwrap().unwrap();
+        assert_eq!((start, connection.position(start)), (17, Err(13)));
+    }
+}
