@@ -73,9 +73,9 @@ fn check_log<'a>(
     };
     order::real_time(history, &asked)?;
     order::connection(&asked)?;
-    let published = replay::replay(&asked, &entries, &mut stats)?;
-    presence::counts(&asked, &entries)?;
-    stats.deliveries = deliveries::check(history, &published)?;
+    let replayed = replay::replay(&asked, &entries, &mut stats)?;
+    presence::unwitnessed(&asked, &entries, &replayed.unwitnessed)?;
+    stats.deliveries = deliveries::check(history, &replayed.published)?;
     Ok(stats)
 }
 

@@ -1,114 +1,91 @@
-//! What was answered is in the log, what failed is not, and nothing is in it twice.
+//! What failed is not in the log, and nothing is in it twice.
+//!
+//! The replay has found every acknowledged operation at its own place. What is left in the log is of
+//! those that nobody knows the outcome of: each may be in it once.
 
 use std::collections::BTreeMap;
 
 use crate::history::Outcome;
 use crate::judges::Violation;
-use crate::judges::witness::ledger::Entry;
+use crate::judges::witness::ledger::{Entry, Record};
 use crate::judges::witness::operations::{Asked, Moment};
 use crate::judges::witness::violation;
 
-/// How often the same writes were asked, with what outcome, and how often they are in the log.
-#[derive(Debug, Default)]
-struct Count {
-    executed: u64,
-    unknown: u64,
-    failed: u64,
-    logged: u64,
-    /// The last place in the log.
-    place: (u64, u32),
-    /// One of the operations.
-    op: Option<usize>,
-    /// One that failed.
-    failed_op: Option<usize>,
-}
-
-/// The same writes are in the log at least as often as they were executed, and at most as often as
-/// they may have been. As writes carry values that are used once, this is mostly 0 and 1; for
-/// counters it says that as many increments took effect as were answered, and unknown ones beside.
-pub(super) fn counts(asked: &[Asked<'_>], entries: &[Entry<'_>]) -> Result<(), Violation> {
-    let mut counts: BTreeMap<Vec<u8>, Count> = BTreeMap::new();
+/// Judges the records that no answered operation tells of. As writes carry values that are used
+/// once, an operation is in the log once or not; of increments there are at most as many as were
+/// answered, and unknown ones beside.
+pub(super) fn unwitnessed(
+    asked: &[Asked<'_>],
+    entries: &[Entry<'_>],
+    unwitnessed: &[Moment],
+) -> Result<(), Violation> {
+    // By signature, how many operations may or may not have been executed.
+    let mut unknown: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
     for this in asked.iter().filter(|asked| asked.is_write) {
+        let is_unknown = matches!(this.operation.outcome, Outcome::Open | Outcome::Unknown(_));
+        if is_unknown && this.moment.is_none() {
+            *unknown.entry(signature(this)).or_default() += 1;
+        }
+    }
+    for moment in unwitnessed {
+        let record = &entries[moment.index as usize - 1].records[moment.order as usize];
+        if record.calls.is_empty() {
+            continue;
+        }
         let mut signature = Vec::new();
-        this.writes().for_each(|call| call.sign(&mut signature));
-        let count = counts.entry(signature).or_default();
-        count.op = Some(this.op);
-        match (&this.operation.outcome, this.moment) {
-            (Outcome::Done(_), _) | (_, Some(_)) => count.executed += 1,
-            (Outcome::Open | Outcome::Unknown(_), None) => count.unknown += 1,
-            (Outcome::Failed(_), None) => {
-                count.failed += 1;
-                count.failed_op = Some(this.op);
-            }
+        record
+            .calls
+            .iter()
+            .for_each(|call| call.sign(&mut signature));
+        match unknown.get_mut(&signature) {
+            Some(left) if *left > 0 => *left -= 1,
+            _ => return Err(wrong(asked, record, *moment, &signature)),
         }
     }
-    let mut signature = Vec::new();
-    for (index, entry) in (1..).zip(entries) {
-        for (order, record) in (0..).zip(&entry.records) {
-            if record.calls.is_empty() {
-                continue;
-            }
-            signature.clear();
-            record
-                .calls
-                .iter()
-                .for_each(|call| call.sign(&mut signature));
-            let Some(count) = counts.get_mut(&signature) else {
-                let call = &record.calls[0];
-                let moment = Moment {
-                    index,
-                    order,
-                    is_write: true,
-                };
-                return Err(violation(
-                    "nothing from nowhere",
-                    format!("nobody asked {call}, which is {moment}"),
-                ));
-            };
-            count.logged += 1;
-            count.place = (index, order);
-        }
-    }
-    let mut wrong: Vec<&Count> = counts.values().filter(|count| !count.is_right()).collect();
-    wrong.sort_by_key(|count| count.place);
-    wrong
-        .first()
-        .map_or(Ok(()), |count| Err(count.wrong(asked)))
+    Ok(())
 }
 
-impl Count {
-    fn is_right(&self) -> bool {
-        (self.executed..=self.executed + self.unknown).contains(&self.logged)
-    }
+fn signature(asked: &Asked<'_>) -> Vec<u8> {
+    let mut signature = Vec::new();
+    asked.writes().for_each(|call| call.sign(&mut signature));
+    signature
+}
 
-    fn wrong(&self, asked: &[Asked<'_>]) -> Violation {
-        let property = if self.logged < self.executed {
-            "acknowledged is present"
-        } else if self.failed > 0 {
-            "failure is absent"
-        } else {
-            "exactly once"
-        };
-        let op = match property {
-            "failure is absent" => self.failed_op,
-            _ => self.op,
-        };
-        let what = op.map_or_else(String::new, |op| asked[op].to_string());
-        let Count {
-            executed,
-            unknown,
-            failed,
-            logged,
-            place,
-            ..
-        } = self;
-        violation(
-            property,
-            format!(
-                "{what}: asked and executed {executed} times, perhaps {unknown} more, failed \
-                 {failed} times; in the log {logged} times, last as record {} of entry {}",
-                place.1, place.0
-            ),
-        )
+/// A record is one more than there may be: finds out of what.
+fn wrong(asked: &[Asked<'_>], record: &Record<'_>, moment: Moment, sought: &[u8]) -> Violation {
+    let calls: Vec<String> = record.calls.iter().map(ToString::to_string).collect();
+    let calls = calls.join("; ");
+    let (mut executed, mut unknown, mut failed) = (0, 0, 0);
+    let (mut example, mut failed_example) = (None, None);
+    for this in asked.iter().filter(|asked| asked.is_write) {
+        if signature(this) != sought {
+            continue;
+        }
+        example = Some(this);
+        match (&this.operation.outcome, this.moment) {
+            (Outcome::Done(_), _) | (_, Some(_)) => executed += 1,
+            (Outcome::Open | Outcome::Unknown(_), None) => unknown += 1,
+            (Outcome::Failed(_), None) => {
+                failed += 1;
+                failed_example = Some(this);
+            }
+        }
     }
+    let (property, example) = match (failed_example, example) {
+        (Some(failed), _) => ("failure is absent", failed),
+        (None, Some(example)) => ("exactly once", example),
+        (None, None) => {
+            return violation(
+                "nothing from nowhere",
+                format!("nobody asked {calls}, which is {moment}"),
+            );
+        }
+    };
+    violation(
+        property,
+        format!(
+            "{moment} is {calls}: one more than there may be. It was answered {executed} times, has \
+             an unknown outcome {unknown} times and failed {failed} times, as {example}"
+        ),
+    )
 }

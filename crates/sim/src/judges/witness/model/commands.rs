@@ -132,7 +132,12 @@ impl Model {
     fn append(&mut self, db: u8, key: &[u8], tail: &[u8]) -> Expected {
         let item = self.get(db, key);
         let expires_ms = item.and_then(|item| item.expires_ms);
-        let mut value = item.map_or(Vec::new(), |item| item.value.clone());
+        let is_there = item.is_some();
+        let there = self.databases[usize::from(db)].get_mut(key);
+        let mut value = match there.filter(|_| is_there) {
+            Some(item) => std::mem::take(&mut item.value),
+            None => Vec::new(),
+        };
         value.extend_from_slice(tail);
         let length = value.len();
         self.put(db, key, value, expires_ms);

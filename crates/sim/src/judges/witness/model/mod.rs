@@ -128,7 +128,13 @@ impl Model {
             expires_ms,
             version: self.index << VERSION_OPERATION_BITS | self.operation,
         };
-        self.databases[usize::from(db)].insert(key.to_vec(), item);
+        let database = &mut self.databases[usize::from(db)];
+        match database.get_mut(key) {
+            Some(there) => *there = item,
+            None => {
+                database.insert(key.to_vec(), item);
+            }
+        }
     }
 
     fn remove(&mut self, db: u8, key: &[u8]) -> bool {

@@ -242,7 +242,7 @@ fn an_effect_that_happens_twice_is_caught() {
     story.log(3, &["SET r3 once"]);
     story.log(3, &["SET r3 once"]);
     story.end(op, Outcome::Unknown("gone".into()), None);
-    story.breaks("exactly once", "in the log 2 times");
+    story.breaks("exactly once", "has an unknown outcome 1 times");
     // Two operations say that they are one record.
     let mut story = good();
     let (one, other) = (story.ask(1, "INCR n1"), story.ask(1, "INCR n1"));
