@@ -6,7 +6,7 @@ use crate::membership::ConfState;
 use crate::types::{ClusterId, EntryId, GroupId, HardState, LogIndex, NodeId, Term};
 
 /// The settings of one replica. Times are counted in calls of [`Raft::tick`](crate::Raft::tick).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Config {
     /// The cluster; messages of others are refused.
     pub cluster: ClusterId,

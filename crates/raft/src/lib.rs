@@ -110,6 +110,7 @@ mod config;
 mod drain;
 mod election;
 mod error;
+mod fingerprint;
 mod invariants;
 mod log;
 mod membership;

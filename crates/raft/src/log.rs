@@ -22,7 +22,7 @@ use crate::config::{ConfigError, Recovered};
 use crate::types::{Entry, EntryId, LogIndex, Term};
 
 /// A stretch of entries of one term: up to the next run, or the end of the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct TermRun {
     first: LogIndex,
     term: Term,
@@ -32,7 +32,7 @@ struct TermRun {
 ///
 /// Invariant: `base <= applied <= applying <= commit <= last`, and `durable <= handed_out <= last`.
 /// A commit index may be ahead of `durable`: a leader may commit what a majority of others holds.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Log {
     /// The entry up to which a snapshot replaces the log.
     base: EntryId,

@@ -7,7 +7,7 @@ use crate::types::NodeId;
 /// The members of a group, in the form that joint consensus needs (paper, section 6; thesis,
 /// section 4.3). Members are fixed today, so only `voters` is filled; the quorum functions already
 /// honour both halves of a joint configuration.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ConfState {
     /// Members whose votes and disks count. In a joint configuration, the incoming half.
     pub voters: BTreeSet<NodeId>,

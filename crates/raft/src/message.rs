@@ -10,7 +10,7 @@ use crate::types::{ClusterId, Entry, EntryId, GroupId, LogIndex, NodeId, Round, 
 
 /// A message with its address. Cluster and group are part of it, so that a message that strays
 /// into another cluster is refused and not believed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Envelope {
     /// The cluster of sender and receiver.
     pub cluster: ClusterId,
@@ -25,7 +25,7 @@ pub struct Envelope {
 }
 
 /// The kinds of messages.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "each variant is documented at its struct")]
 pub enum Message {
     RequestPreVote(RequestPreVote),
@@ -134,7 +134,7 @@ impl Message {
 }
 
 /// "Could I win an election?" (thesis, section 9.6). Changes nothing at the receiver.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RequestPreVote {
     /// The term the sender would campaign in: its own plus one. Not adopted by the receiver.
     pub term: Term,
@@ -143,7 +143,7 @@ pub struct RequestPreVote {
 }
 
 /// The answer to [`RequestPreVote`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RequestPreVoteResponse {
     /// If granted, the term that was asked for; if not, the voter's own, so that a sender that has
     /// fallen behind learns it (etcd issue 8243).
@@ -153,7 +153,7 @@ pub struct RequestPreVoteResponse {
 }
 
 /// "Vote for me" (paper, section 5.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RequestVote {
     /// The candidate's term.
     pub term: Term,
@@ -165,7 +165,7 @@ pub struct RequestVote {
 }
 
 /// The answer to [`RequestVote`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RequestVoteResponse {
     /// The voter's term.
     pub term: Term,
@@ -175,7 +175,7 @@ pub struct RequestVoteResponse {
 
 /// Replicates entries, and says how far the log is committed (paper, section 5.3). Without entries
 /// it probes, or brings only news of the commit index.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AppendEntries {
     /// The leader's term.
     pub term: Term,
@@ -221,7 +221,7 @@ impl AppendEntries {
 }
 
 /// The answer to [`AppendEntries`]. An acceptance leaves only when what it claims is durable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AppendEntriesResponse {
     /// The follower's term.
     pub term: Term,
@@ -232,7 +232,7 @@ pub struct AppendEntriesResponse {
 }
 
 /// What became of an [`AppendEntries`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AppendOutcome {
     /// The follower's log equals the leader's up to here, durably.
     Accepted {
@@ -251,7 +251,7 @@ pub enum AppendOutcome {
 }
 
 /// "I am still the leader" (paper, section 5.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Heartbeat {
     /// The leader's term.
     pub term: Term,
@@ -264,7 +264,7 @@ pub struct Heartbeat {
 
 /// The answer to [`Heartbeat`]; also sent ahead of an [`AppendEntriesResponse`] that waits for the
 /// disk while the leader waits for the round.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct HeartbeatResponse {
     /// The follower's term.
     pub term: Term,
@@ -273,7 +273,7 @@ pub struct HeartbeatResponse {
 }
 
 /// A follower asks for a read index (thesis, section 6.4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ReadIndex {
     /// The follower's term.
     pub term: Term,
@@ -282,7 +282,7 @@ pub struct ReadIndex {
 }
 
 /// The leader's answer to [`ReadIndex`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ReadIndexResponse {
     /// The leader's term.
     pub term: Term,
@@ -294,7 +294,7 @@ pub struct ReadIndexResponse {
 }
 
 /// The leader hands over: start an election now (thesis, section 3.10).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TimeoutNow {
     /// The leader's term.
     pub term: Term,

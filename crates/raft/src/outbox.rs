@@ -5,7 +5,7 @@ use crate::types::{ClusterId, GroupId, NodeId};
 
 /// Messages said since the last drain. Which of them may leave at once, and which wait for the
 /// disk, is decided there and nowhere else (`drain`).
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Outbox {
     cluster: ClusterId,
     group: GroupId,

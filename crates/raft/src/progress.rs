@@ -19,7 +19,7 @@ use buggify::{Canary, Point};
 use crate::types::{LogIndex, ReadRequestId, Round};
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Progress {
     /// The follower holds the leader's log up to here, durably. Never falls within a term.
     pub(crate) match_index: LogIndex,
@@ -47,7 +47,7 @@ pub(crate) struct Progress {
 }
 
 /// How entries are sent to a follower.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) enum ProgressState {
     /// One append at a time, until one is accepted.
     Probe {
@@ -59,7 +59,7 @@ pub(crate) enum ProgressState {
 }
 
 /// What an answer to a heartbeat, which proves the follower alive, says about the silence before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum OnHeartbeatResponse {
     /// Nothing is overdue.
     Nothing,
@@ -72,7 +72,7 @@ pub(crate) enum OnHeartbeatResponse {
 }
 
 /// Appends that were sent and not acknowledged.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Inflight {
     /// The last index and the size of each, oldest first.
     appends: VecDeque<(LogIndex, usize)>,

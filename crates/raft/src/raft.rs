@@ -34,7 +34,7 @@ use crate::writes::{Promise, Writes};
 const DISK_PATIENCE_TIMEOUTS: u32 = 2;
 
 /// One replica of one group. See the crate's documentation for the contract.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Raft {
     pub(crate) config: Config,
     /// The latest term this node has seen. Never falls.
@@ -65,7 +65,7 @@ pub struct Raft {
 }
 
 /// The role, with what belongs to it and ends with it.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) enum State {
     Follower(Follower),
     PreCandidate(Votes),
@@ -74,7 +74,7 @@ pub(crate) enum State {
 }
 
 /// What a follower knows.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Follower {
     /// Who leads the term. Changes at most once in a term: from `None`.
     pub(crate) leader: Option<NodeId>,
@@ -93,7 +93,7 @@ pub(crate) struct Follower {
 }
 
 /// What a leader knows.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Leader {
     /// The first entry of this leader's own. Until it is committed, nothing is known to be.
     pub(crate) term_start: LogIndex,

@@ -3,7 +3,7 @@
 use crate::types::NodeId;
 
 /// SplitMix64 (Steele, Lea and Flood, 2014): 64 bits of state, every seed is good.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Random {
     state: u64,
 }

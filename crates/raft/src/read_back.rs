@@ -13,7 +13,7 @@ use crate::ready::ReadEntries;
 use crate::types::{Entry, LogIndex, NodeId, ReadRequestId};
 
 /// What entries are read back for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Purpose {
     /// To be applied here.
     Apply,
@@ -22,7 +22,7 @@ pub(crate) enum Purpose {
 }
 
 /// Requests under way.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct ReadBack {
     last_request: u64,
     /// At most one to apply, and few per follower.
@@ -60,6 +60,13 @@ impl ReadBack {
     /// Time goes on by one tick.
     pub(crate) fn tick(&mut self) {
         self.apply_failed = false;
+    }
+
+    /// Begins the names of requests anew, if none is under way.
+    pub(crate) fn rename(&mut self) {
+        if self.under_way.is_empty() {
+            self.last_request = 0;
+        }
     }
 
     fn take(&mut self, request: ReadRequestId) -> Option<(ReadEntries, Purpose)> {

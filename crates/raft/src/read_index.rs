@@ -32,7 +32,7 @@ use crate::types::{LogIndex, NodeId, ReadToken, Round};
 const REMOTE_READS_WAITING_MAX: usize = 4096;
 
 /// Reads on the leader that wait for confirmation, in the order of their arrival.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct ReadQueue {
     /// Invariant: rounds never fall from front to back.
     groups: VecDeque<ReadGroup>,
@@ -40,7 +40,7 @@ pub(crate) struct ReadQueue {
 }
 
 /// Reads that arrived between the same rounds.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 struct ReadGroup {
     /// Confirmed when a quorum has answered this round.
     round: Round,
@@ -50,7 +50,7 @@ struct ReadGroup {
     origin: ReadOrigin,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 enum ReadOrigin {
     Local(Vec<ReadToken>),
     Remote { follower: NodeId, request: u64 },
@@ -115,7 +115,7 @@ impl ReadQueue {
 }
 
 /// Reads of a follower that wait for the leader's answer.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct ForwardedReads {
     /// Reads that came since the last request was sent.
     gathering: Vec<ReadToken>,
@@ -132,6 +132,11 @@ impl ForwardedReads {
     pub(crate) fn tick(&mut self, patience_ticks: u32) {
         self.ticks = self.ticks.saturating_add(1);
         self.ask_again = !self.asked.is_empty() && self.ticks > patience_ticks;
+    }
+
+    /// Forgets how long requests have been waiting.
+    pub(crate) fn forget_time(&mut self) {
+        self.ticks = 0;
     }
 
     /// The reads that the answer to `request` serves: its own and all that were asked for before.

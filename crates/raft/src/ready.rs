@@ -48,7 +48,7 @@ pub struct Persist {
 }
 
 /// A range of entries to read back: durable ones that have left the memory cache.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ReadEntries {
     /// The name to answer under.
     pub request: ReadRequestId,
@@ -62,7 +62,7 @@ pub struct ReadEntries {
 }
 
 /// What changes often and is never written down.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct SoftState {
     /// What this node is.
     pub role: Role,

@@ -26,7 +26,7 @@ use crate::types::{Entry, EntryId, EntryKind, LogIndex, NodeId, ReadRequestId, R
 /// The sizes of this leader's proposals that are not committed, or not on its own disk. (The
 /// followers may commit what a slow disk of the leader has yet to write. Such entries are bounded
 /// too: they are held in memory.)
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Uncommitted {
     proposals: VecDeque<(LogIndex, usize)>,
     bytes: usize,

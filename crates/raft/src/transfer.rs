@@ -13,7 +13,7 @@ use crate::raft::{Leader, Raft, State};
 use crate::types::NodeId;
 
 /// A transfer under way.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Transfer {
     pub(crate) to: NodeId,
     /// Ticks since it began.

@@ -159,7 +159,7 @@ impl From<EntryKind> for u8 {
 /// One entry of the log.
 ///
 /// A clone shares the payload: memory, disk and every peer hold the same bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Entry {
     /// Term and position.
     pub id: EntryId,
@@ -183,7 +183,7 @@ impl Entry {
 
 /// What a node must remember across a crash, besides its log (paper, figure 2; the commit index is
 /// only a hint that saves time after a restart).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct HardState {
     /// The latest term this node has seen. It never falls.
     pub term: Term,

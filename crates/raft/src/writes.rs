@@ -13,7 +13,7 @@ use buggify::Canary;
 use crate::types::{HardState, LogIndex, NodeId, Term, WriteId};
 
 /// A write under way.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Write {
     id: WriteId,
     /// The log is durable up to here when the write is.
@@ -23,7 +23,7 @@ struct Write {
 }
 
 /// What a node promises and must not forget: the term it is in, and its vote in that term.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Promise {
     pub(crate) term: Term,
     pub(crate) vote: Option<NodeId>,
@@ -40,7 +40,7 @@ impl Promise {
 }
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Writes {
     /// Oldest first. Invariant: ids and log ends rise.
     under_way: VecDeque<Write>,
@@ -127,6 +127,17 @@ impl Writes {
             self.stalled_ticks.saturating_add(1)
         };
         self.stalled_ticks = ticks;
+    }
+
+    /// Renames the writes under way from 1 on, and forgets how long they have been so: what is left
+    /// is all that decides what happens when they complete.
+    pub(crate) fn rename(&mut self) {
+        let count = self.under_way.len() as u64;
+        for (id, write) in (1..).zip(&mut self.under_way) {
+            write.id = WriteId(id);
+        }
+        self.last_id = WriteId(count);
+        self.stalled_ticks = 0;
     }
 
     pub(crate) fn stalled_ticks(&self) -> u32 {

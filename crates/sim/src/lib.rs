@@ -5,6 +5,7 @@ pub mod canaries;
 pub mod clients;
 pub mod history;
 pub mod judges;
+pub mod model;
 pub mod profile;
 pub mod report;
 pub mod runner;
