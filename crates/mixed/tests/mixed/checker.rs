@@ -1,0 +1,201 @@
+//! What must hold in the group as a whole, whoever has written its members. Each check says what
+//! it is called in the paper's figure 3, as far as it has a name there.
+
+use std::collections::BTreeMap;
+
+use raft::{AppendOutcome, Entry, EntryId, Envelope, LogIndex, Message, NodeId, Term};
+
+use crate::disk::{Disk, Durable, entry_at};
+
+/// What broke.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Violation {
+    pub(crate) property: &'static str,
+    pub(crate) detail: String,
+}
+
+pub(crate) fn violation(property: &'static str, detail: String) -> Violation {
+    Violation { property, detail }
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Checker {
+    /// Whether what messages claim is compared with the disks.
+    looks_at_claims: bool,
+    leaders: BTreeMap<Term, NodeId>,
+    /// Who got a node's vote in a term, from the messages that left it.
+    votes: BTreeMap<(NodeId, Term), NodeId>,
+    /// Every entry there ever was, and the one before it.
+    entries: BTreeMap<EntryId, (Entry, EntryId)>,
+    /// What was applied anywhere, by its index less one.
+    pub(crate) committed: Vec<Entry>,
+    /// Reads under way, and what was committed when they began.
+    reads: BTreeMap<u64, LogIndex>,
+}
+
+impl Checker {
+    /// Without `looks_at_claims`, messages may claim what they like, and only what comes of it
+    /// shows.
+    pub(crate) fn new(looks_at_claims: bool) -> Checker {
+        Checker {
+            looks_at_claims,
+            ..Checker::default()
+        }
+    }
+
+    /// Election Safety: at most one leader in a term. Leader Completeness: it has all that is
+    /// committed. Returns whether it was not known to lead.
+    pub(crate) fn leads(
+        &mut self,
+        node: NodeId,
+        term: Term,
+        disk: &Disk,
+    ) -> Result<bool, Violation> {
+        let mut is_news = false;
+        let leader = *self.leaders.entry(term).or_insert_with(|| {
+            is_news = true;
+            node
+        });
+        if leader != node {
+            let detail = format!("both {leader} and {node} lead {term}");
+            return Err(violation("election safety", detail));
+        }
+        if is_news {
+            let held = |entry: &&Entry| entry_at(&disk.log, entry.id.index) == Some(*entry);
+            if let Some(missing) = self.committed.iter().find(|entry| !held(entry)) {
+                let detail = format!("{node} leads {term} without {}", missing.id);
+                return Err(violation("leader completeness", detail));
+            }
+        }
+        Ok(is_news)
+    }
+
+    /// Log Matching: an entry with an id is the same everywhere, and so is the one before it, hence
+    /// all before it.
+    pub(crate) fn written(
+        &mut self,
+        node: NodeId,
+        before: EntryId,
+        entries: &[Entry],
+    ) -> Result<(), Violation> {
+        let mut before = before;
+        for entry in entries {
+            let found = (entry.clone(), before);
+            let known = self
+                .entries
+                .entry(entry.id)
+                .or_insert_with(|| found.clone());
+            if *known != found {
+                let detail = format!("{node} writes {found:?}, elsewhere it is {known:?}");
+                return Err(violation("log matching", detail));
+            }
+            before = entry.id;
+        }
+        Ok(())
+    }
+
+    /// No message claims what is not durable; a node votes once in a term.
+    pub(crate) fn sent(&mut self, envelope: &Envelope, durable: &Durable) -> Result<(), Violation> {
+        if !self.looks_at_claims {
+            return Ok(());
+        }
+        let (from, term) = (envelope.from, envelope.message.term());
+        let state = durable.hard_state;
+        let unfounded = || {
+            let last = durable.last();
+            let detail = format!("{envelope} leaves; durable are {state:?} and a log up to {last}");
+            Err(violation("claims are durable", detail))
+        };
+        let is_about_next_term = match &envelope.message {
+            // The latter may be passed on in the name of another node.
+            Message::RequestPreVote(_) | Message::ReadIndex(_) => true,
+            Message::RequestPreVoteResponse(response) => response.granted,
+            _ => false,
+        };
+        if !is_about_next_term && term > state.term {
+            return unfounded();
+        }
+        let vote = match &envelope.message {
+            Message::RequestVote(_) => Some(from),
+            Message::RequestVoteResponse(response) if response.granted => Some(envelope.to),
+            _ => None,
+        };
+        if let Some(vote) = vote {
+            let voted = *self.votes.entry((from, term)).or_insert(vote);
+            if voted != vote {
+                let detail = format!("{from} votes for {voted} and {vote} in {term}");
+                return Err(violation("one vote a term", detail));
+            }
+            // A write that was posted earlier may have left the term since; it is not undone.
+            if state.term == term && state.vote != Some(vote) {
+                return unfounded();
+            }
+        }
+        if let Message::AppendEntriesResponse(response) = &envelope.message
+            && let AppendOutcome::Accepted { match_index } = response.outcome
+            && match_index > durable.last().index
+            && state.term == term
+        {
+            return unfounded();
+        }
+        Ok(())
+    }
+
+    /// State Machine Safety, in order and without gaps; and what is committed is durable on a
+    /// majority when it is first applied.
+    pub(crate) fn applied<'a>(
+        &mut self,
+        node: NodeId,
+        before: u64,
+        applied: &[Entry],
+        disks: impl Iterator<Item = &'a Disk> + Clone,
+    ) -> Result<(), Violation> {
+        for (expected, entry) in (before + 1..).zip(applied) {
+            if entry.id.index.0 != expected {
+                let detail = format!("{node} applies {} where {expected} is next", entry.id);
+                return Err(violation("applied in order", detail));
+            }
+            if let Some(committed) = entry_at(&self.committed, entry.id.index) {
+                if committed != entry {
+                    let detail = format!("{node} applies {entry:?}, others {committed:?}");
+                    return Err(violation("state machine safety", detail));
+                }
+                continue;
+            }
+            let holders = disks
+                .clone()
+                .filter(|disk| disk.durable.contains(entry.id))
+                .count();
+            if self.looks_at_claims && holders <= disks.clone().count() / 2 {
+                let detail = format!("{node} applies {}, which {holders} disks hold", entry.id);
+                return Err(violation("committed is durable", detail));
+            }
+            self.committed.push(entry.clone());
+        }
+        Ok(())
+    }
+
+    pub(crate) fn read_begins(&mut self, token: u64) {
+        self.reads
+            .insert(token, LogIndex(self.committed.len() as u64));
+    }
+
+    /// Linearizable reads: one sees all that was committed before it began.
+    pub(crate) fn read_served(&mut self, token: u64, index: LogIndex) -> Result<(), Violation> {
+        match self.reads.remove(&token) {
+            Some(least) if index < least => {
+                let detail = format!("read {token} is served at {index}, not {least} or later");
+                Err(violation("reads are fresh", detail))
+            }
+            Some(_) => Ok(()),
+            // A duplicate of the answer: raft-rs does not remember what it has asked.
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the read was served.
+    pub(crate) fn is_served(&self, token: u64) -> bool {
+        !self.reads.contains_key(&token)
+    }
+}
