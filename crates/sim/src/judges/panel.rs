@@ -83,7 +83,8 @@ impl Judges {
                 self.read_index.see(fact, shadow)?;
                 self.exactly_once.see(fact, shadow)
             }
-            Fact::Begin { .. } | Fact::Persisted { .. } | Fact::Damaged { .. } => Ok(()),
+            Fact::Begin { .. } => self.term_monotonic.see(fact, shadow),
+            Fact::Persisted { .. } | Fact::Damaged { .. } => Ok(()),
         }
     }
 

@@ -1,8 +1,6 @@
 //! A node's term never falls, whatever crashes lie between: not below what it has told others, and not
 //! below what its disk had confirmed (paper, section 5.1 and figure 2).
 
-use std::collections::BTreeMap;
-
 use raft::{Message, NodeId, Term};
 use replica::PeerMessage;
 
@@ -11,8 +9,8 @@ use crate::judges::{Fact, Judge, Shadow, Violation, violation};
 /// See the module.
 #[derive(Debug, Default)]
 pub struct TermMonotonic {
-    /// The highest term that each node has claimed to be in.
-    claimed: BTreeMap<NodeId, Term>,
+    /// The highest term that each node has claimed to be in, by node from the first on.
+    claimed: Vec<Term>,
 }
 
 /// The term that a message says its sender is in. A pre-vote speaks of the term after the sender's; a
@@ -25,15 +23,20 @@ pub(super) fn claimed_term(message: &Message) -> Option<Term> {
     }
 }
 
+fn place(node: NodeId) -> usize {
+    node.0 as usize - 1
+}
+
 impl TermMonotonic {
     fn check(&self, node: NodeId, term: Term, before: Option<Term>) -> Result<(), Violation> {
-        let claimed = self.claimed.get(&node).copied();
-        match claimed.max(before) {
-            Some(highest) if term < highest => violation(self, || {
-                format!("{node} is in term {term}, after term {highest}")
-            }),
-            _ => Ok(()),
+        let claimed = self.claimed[place(node)];
+        let highest = before.map_or(claimed, |before| claimed.max(before));
+        if term >= highest {
+            return Ok(());
         }
+        violation(self, || {
+            format!("{node} is in term {term}, after term {highest}")
+        })
     }
 }
 
@@ -44,6 +47,10 @@ impl Judge for TermMonotonic {
 
     fn see(&mut self, fact: &Fact<'_>, shadow: &Shadow) -> Result<(), Violation> {
         match *fact {
+            Fact::Begin { nodes } => {
+                self.claimed = vec![Term(0); nodes];
+                Ok(())
+            }
             Fact::Sent {
                 from,
                 message: PeerMessage::Raft(message),
@@ -51,7 +58,7 @@ impl Judge for TermMonotonic {
             } => {
                 // One that waited for the disk may be of a term that was left meanwhile.
                 if let Some(term) = claimed_term(message) {
-                    let claimed = self.claimed.entry(from).or_default();
+                    let claimed = &mut self.claimed[place(from)];
                     *claimed = term.max(*claimed);
                 }
                 Ok(())
@@ -65,7 +72,7 @@ impl Judge for TermMonotonic {
             Fact::Started { node, view, .. } => {
                 let life = &shadow.node(node).last_life;
                 if life.damaged {
-                    self.claimed.remove(&node);
+                    self.claimed[place(node)] = Term(0);
                     return Ok(());
                 }
                 let confirmed = life.durable.promise().term;
