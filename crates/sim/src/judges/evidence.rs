@@ -1,9 +1,35 @@
 //! Operations in words, for those who read what a judge found.
 
 use crate::history::{History, Outcome, Reply};
+use crate::judges::Violation;
 
 /// How many bytes of a value are shown.
 const SHOWN_BYTES_MAX: usize = 60;
+
+/// A violation, and the operations that show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// In words.
+    pub violation: Violation,
+    /// Their numbers in the history, sorted.
+    pub operations: Vec<usize>,
+}
+
+impl Evidence {
+    /// Evidence for the breach of a property.
+    pub(crate) fn new(
+        property: &'static str,
+        detail: String,
+        mut operations: Vec<usize>,
+    ) -> Evidence {
+        operations.sort_unstable();
+        operations.dedup();
+        Evidence {
+            violation: Violation { property, detail },
+            operations,
+        }
+    }
+}
 
 /// An operation on one line: its number, process, node and times in milliseconds, what it asked and was
 /// told.

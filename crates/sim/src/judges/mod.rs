@@ -8,7 +8,10 @@ pub mod deliveries;
 pub mod evidence;
 pub mod invariants;
 pub mod linearizable;
+pub mod list_append;
 mod panel;
+#[cfg(test)]
+pub(crate) mod samples;
 pub mod shadow;
 pub mod witness;
 

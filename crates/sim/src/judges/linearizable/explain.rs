@@ -6,9 +6,9 @@ use crate::judges::linearizable::problem::{Event, Fate, Problem, Shape};
 use crate::judges::linearizable::search::{End, search};
 
 /// How many steps one attempt to make the problem smaller may take. Making it smaller is a courtesy.
-const ATTEMPT_STEPS_MAX: u64 = 100_000;
+const ATTEMPT_STEPS_MAX: u64 = 30_000;
 /// How many steps all attempts may take.
-const STEPS_MAX: u64 = 4_000_000;
+const STEPS_MAX: u64 = 300_000;
 
 /// The operations that show a violation.
 pub(crate) struct Core {

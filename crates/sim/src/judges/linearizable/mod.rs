@@ -15,8 +15,8 @@
 //! come back by itself. All keys are absent at the start.
 
 mod explain;
-mod model;
-mod parse;
+pub(crate) mod model;
+pub(crate) mod parse;
 mod problem;
 mod search;
 mod tables;

@@ -29,6 +29,10 @@ pub(crate) enum Expiry {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     Get,
+    /// A watched key: the rest of the transaction is done only if the key holds this.
+    Holds(Option<Vec<u8>>),
+    /// A command whose argument is not the number that it should be.
+    Refused,
     Strlen,
     Exists,
     /// TTL and its like. Of the reply only -2, -1 and "some time" are told apart.
@@ -93,7 +97,12 @@ impl Kind {
     pub(crate) fn is_read(&self) -> bool {
         matches!(
             self,
-            Kind::Get | Kind::Strlen | Kind::Exists | Kind::TimeLeft
+            Kind::Get
+                | Kind::Holds(_)
+                | Kind::Refused
+                | Kind::Strlen
+                | Kind::Exists
+                | Kind::TimeLeft
         )
     }
 
@@ -119,6 +128,8 @@ impl Kind {
         let is_present = contents.value.is_some();
         match self {
             Kind::Get => text(contents.value.as_deref()),
+            Kind::Holds(value) => Reply::Integer(i64::from(*value == contents.value)),
+            Kind::Refused => Reply::Error(NOT_AN_INTEGER.to_owned()),
             Kind::Strlen => Reply::Integer(contents.value.as_deref().map_or(0, <[u8]>::len) as i64),
             Kind::Exists => Reply::Integer(i64::from(is_present)),
             Kind::TimeLeft => Reply::Integer(match (is_present, contents.may_expire) {
@@ -198,6 +209,7 @@ impl Step {
             return None;
         };
         match (&self.kind, reply) {
+            (Kind::Holds(value), _) => Some(value.clone()),
             (_, Reply::Error(_)) => None,
             (
                 Kind::Get | Kind::GetEx(_) | Kind::GetDel | Kind::Set { get: true, .. },

@@ -55,6 +55,7 @@ const PASSED_OVER: &[&str] = &[
     "UNSUBSCRIBE",
     "UNWATCH",
     "WAIT",
+    "WATCH",
 ];
 
 /// A key: its database and its name.
@@ -118,6 +119,10 @@ pub(crate) fn steps(operation: &Operation, keys: &mut Keys) -> Result<Vec<Step>,
                 .ok_or(Unmodelled)?;
             continue;
         }
+        if name == "WATCH" && operation.commands.len() > 1 {
+            watched(command, database, keys, &mut steps).ok_or(Unmodelled)?;
+            continue;
+        }
         let reply = match replies {
             None => None,
             Some(replies) => match known_error(&replies[place]) {
@@ -127,9 +132,7 @@ pub(crate) fn steps(operation: &Operation, keys: &mut Keys) -> Result<Vec<Step>,
                 None => Some(replies[place].clone()),
             },
         };
-        if name == "WATCH" {
-            steps.extend(watched(command, database, reply, keys));
-        } else if !PASSED_OVER.contains(&name.as_str()) {
+        if !PASSED_OVER.contains(&name.as_str()) {
             step(&name, command, database, reply, keys, &mut steps).ok_or(Unmodelled)?;
         }
     }
@@ -139,25 +142,24 @@ pub(crate) fn steps(operation: &Operation, keys: &mut Keys) -> Result<Vec<Step>,
     Ok(steps)
 }
 
-/// A watched key, and what the client read behind WATCH: the transaction took place, so the key held that
-/// still. If nobody knows whether it took place, nothing is asked of the key, which finds less.
+/// A WATCH among the commands of a transaction: the key, and what it held when it was watched.
 fn watched(
     command: &[Vec<u8>],
     database: u32,
-    reply: Option<Reply>,
     keys: &mut Keys,
-) -> Option<Step> {
-    reply?;
-    let value = match command {
-        [_, _] => Reply::Null,
-        [_, _, value] => Reply::Text(value.clone()),
+    steps: &mut Vec<Step>,
+) -> Option<()> {
+    let (key, value) = match command {
+        [_, key] => (key, None),
+        [_, key, value] => (key, Some(value.clone())),
         _ => return None,
     };
-    Some(Step {
-        key: keys.number(database, &command[1]),
-        kind: Kind::Get,
-        expect: Expect::Reply(value),
-    })
+    steps.push(Step {
+        key: keys.number(database, key),
+        kind: Kind::Holds(value),
+        expect: Expect::Reply(Reply::Integer(1)),
+    });
+    Some(())
 }
 
 /// `None` if it is no error, `Some(None)` if it is one that the model does not tell.
@@ -185,10 +187,6 @@ fn step(
     steps: &mut Vec<Step>,
 ) -> Option<()> {
     match name {
-        // Never has an effect, and must not seem to.
-        "INCRBY" | "DECRBY" if command.len() == 3 && number(command, 2).is_none() => {
-            return matches!(reply, None | Some(Reply::Error(_))).then_some(());
-        }
         "MGET" | "MSET" | "DEL" | "UNLINK" | "EXISTS" => {
             return many(name, command, database, reply, keys, steps);
         }
@@ -230,8 +228,11 @@ fn kind(name: &str, command: &[Vec<u8>]) -> Option<Kind> {
         ("APPEND", 3) => Kind::Append(command[2].clone()),
         ("INCR", 2) => Kind::Add(1),
         ("DECR", 2) => Kind::Add(-1),
-        ("INCRBY", 3) => Kind::Add(number(command, 2)?),
-        ("DECRBY", 3) => Kind::Add(number(command, 2)?.checked_neg()?),
+        ("INCRBY", 3) => number(command, 2).map_or(Kind::Refused, Kind::Add),
+        ("DECRBY", 3) => match number(command, 2) {
+            Some(amount) => Kind::Add(amount.checked_neg()?),
+            None => Kind::Refused,
+        },
         ("EXPIRE" | "PEXPIRE" | "EXPIREAT" | "PEXPIREAT", 3) => Kind::Expire,
         ("PERSIST", 2) => Kind::Persist,
         _ => return None,

@@ -53,13 +53,36 @@ impl Item {
         self.steps.iter().all(Step::is_pure)
     }
 
+    /// The keys that it touches, each once.
+    pub(crate) fn slots(&self) -> Vec<u32> {
+        let mut slots: Vec<u32> = self.steps.iter().map(|step| step.key).collect();
+        slots.sort_unstable();
+        slots.dedup();
+        slots
+    }
+
+    /// What a key held when the operation began, if its replies tell: by the first that does so before
+    /// the operation itself changes the key.
+    pub(crate) fn demanded(&self, slot: u32, shape: &Shape) -> Option<Option<Vec<u8>>> {
+        for step in self.steps.iter().filter(|step| step.key == slot) {
+            let value = shape.demanded(step);
+            if value.is_some() || !step.is_pure() {
+                return value;
+            }
+        }
+        None
+    }
+
     /// The same, but nobody knows what became of it. `None` if it can have no effect.
     fn weakened(&self) -> Option<Item> {
         if self.is_pure() {
             return None;
         }
         let steps = self.steps.iter().map(|step| Step {
-            expect: Expect::Any,
+            expect: match step.kind {
+                Kind::Holds(_) => step.expect.clone(),
+                _ => Expect::Any,
+            },
             ..step.clone()
         });
         Some(Item {
@@ -186,8 +209,10 @@ impl Shape {
     pub(crate) fn of(problem: &Problem) -> Vec<Shape> {
         let mut all: Vec<Census> = Vec::new();
         all.resize_with(problem.slots, Census::default);
-        for step in problem.items.iter().flat_map(|item| &item.steps) {
-            all[step.key as usize].take(step);
+        for item in &problem.items {
+            for step in &item.steps {
+                all[step.key as usize].take(step, item.known);
+            }
         }
         all.into_iter().map(Census::shape).collect()
     }
@@ -234,7 +259,7 @@ fn prefix(longest: &[u8], length: i64) -> Option<Option<Vec<u8>>> {
 }
 
 impl Census {
-    fn take(&mut self, step: &Step) {
+    fn take(&mut self, step: &Step, known: bool) {
         self.expires |= step.kind.sets_expiry();
         self.strlen |= step.kind == Kind::Strlen;
         match &step.kind {
@@ -243,7 +268,7 @@ impl Census {
             Kind::Add(0) => self.others = true,
             Kind::Add(1..) => self.ups = true,
             Kind::Add(_) => self.downs = true,
-            Kind::Get => {}
+            Kind::Get | Kind::Holds(_) | Kind::Refused => {}
             Kind::Set {
                 condition: Condition::Always,
                 ..
@@ -255,6 +280,7 @@ impl Census {
             *self.written.entry(value.to_vec()).or_default() += 1;
         }
         if let Some(Some(value)) = step.demands()
+            && known
             && value.len() > self.longest.len()
         {
             self.longest = value;

@@ -10,17 +10,24 @@
 //! An operation with unknown outcome never has to take effect. So a situation is dropped if another one
 //! differs only in having used fewer of them. Equal unknown operations are used in order of their calls.
 //!
-//! Three rules cut the search without changing its result.
+//! Four rules cut the search without changing its result.
+//! - Before an operation takes effect only those are tried that have to do with it: that touch its keys, or
+//!   keys of such, or come before such in their process. Others can as well come after it.
 //! - A pure read takes effect as soon as its reply fits: it changes nothing for the others.
 //! - A value that can come only once ([`Shape`]) is not left before everyone who saw it has taken effect,
 //!   those who ask only later included.
 //! - On a key whose values come only once, the write that saw the present value takes effect as soon as
 //!   it is the last who saw it: no other write can come first.
+//!
+//! In practice one unknown operation at a time explains what was seen. So the search first allows one, then
+//! three, then any number of them to take effect between two returns: an order found is an order, only
+//! "there is none" needs the last.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
+use crate::history::Reply;
 use crate::judges::linearizable::model::{Contents, Expect};
-use crate::judges::linearizable::problem::{Event, Problem, Shape};
+use crate::judges::linearizable::problem::{Event, Item, Problem, Shape};
 use crate::judges::linearizable::tables::{Fast, Sets, States};
 
 /// How a search ended.
@@ -34,7 +41,7 @@ pub(crate) enum End {
     GivenUp,
 }
 
-/// No item, lock, bit or state.
+/// No item, lock, bit, word or state.
 const NONE: u32 = u32::MAX;
 
 /// How many known operations may be open at once.
@@ -60,6 +67,13 @@ struct Lock {
     open: u128,
 }
 
+/// What can matter when an item is to take effect.
+struct Involved {
+    mask: u128,
+    open: Vec<usize>,
+    classes: Vec<u32>,
+}
+
 /// Equal operations of unknown outcome.
 struct Class {
     /// One of them.
@@ -73,15 +87,19 @@ struct Search<'a> {
     shapes: Vec<Shape>,
     states: States,
     sets: Sets,
-    /// By item and state: the state after, or `NONE` if the replies do not fit.
+    /// Of items on one key, by item and word: the word after, or `NONE` if the replies do not fit.
     moves: Fast<(u32, u32), u32>,
     /// By slot and value.
     lock_of: Fast<(u32, u32), u32>,
     locks: Vec<Lock>,
-    /// By state and slot: the lock of the value that it holds there.
-    state_locks: Vec<u32>,
+    /// Slots and values that unknown operations have as their condition.
+    conditions: BTreeSet<(u32, u32)>,
     /// By item: the locks of the values that it saw.
     seen: Vec<Vec<u32>>,
+    /// By item: the slots that it touches, each once.
+    slots: Vec<Vec<u32>>,
+    /// By item: the same as bits. A bit may stand for several slots.
+    masks: Vec<u128>,
     pure: Vec<bool>,
     classes: Vec<Class>,
     class_of: Vec<u32>,
@@ -93,19 +111,37 @@ struct Search<'a> {
     /// The known operations that were called and have not returned, in order of their calls.
     open: Vec<usize>,
     has_expiry: bool,
+    /// How many unknown operations may take effect between two returns.
+    gap_max: u32,
+    /// Whether this kept the search from something.
+    was_narrow: bool,
     steps: u64,
     steps_max: u64,
 }
 
+/// Slots as bits.
+fn mask(slots: &[u32]) -> u128 {
+    let bits = slots.iter().map(|slot| 1 << (slot % u128::BITS));
+    bits.fold(0, |mask: u128, bit: u128| mask | bit)
+}
+
 /// Searches for an order. Returns how it ended, and how many steps it took.
 pub(crate) fn search(problem: &Problem, program_order: bool, steps_max: u64) -> (End, u64) {
-    let mut search = Search::new(problem, program_order, steps_max);
-    let end = search.run();
-    (end, search.steps)
+    let mut steps = 0;
+    for gap_max in [1, 3, u32::MAX] {
+        let mut search = Search::new(problem, program_order, gap_max);
+        search.steps_max = steps_max.saturating_sub(steps);
+        let end = search.run();
+        steps += search.steps;
+        if !(search.was_narrow && matches!(end, End::None(_))) {
+            return (end, steps);
+        }
+    }
+    (End::GivenUp, steps)
 }
 
 impl<'a> Search<'a> {
-    fn new(problem: &'a Problem, program_order: bool, steps_max: u64) -> Search<'a> {
+    fn new(problem: &'a Problem, program_order: bool, gap_max: u32) -> Search<'a> {
         let items = problem.items.len();
         let steps = || problem.items.iter().flat_map(|item| &item.steps);
         let mut search = Search {
@@ -116,9 +152,11 @@ impl<'a> Search<'a> {
             moves: Fast::default(),
             lock_of: Fast::default(),
             locks: Vec::new(),
-            state_locks: Vec::new(),
+            conditions: BTreeSet::new(),
             seen: vec![Vec::new(); items],
-            pure: problem.items.iter().map(|item| item.is_pure()).collect(),
+            slots: problem.items.iter().map(Item::slots).collect(),
+            masks: Vec::new(),
+            pure: problem.items.iter().map(Item::is_pure).collect(),
             classes: Vec::new(),
             class_of: vec![NONE; items],
             previous: vec![NONE; items],
@@ -126,34 +164,36 @@ impl<'a> Search<'a> {
             free: u128::MAX,
             open: Vec::new(),
             has_expiry: steps().any(|step| step.kind.sets_expiry()),
+            gap_max,
+            was_narrow: false,
             steps: 0,
-            steps_max,
+            steps_max: 0,
         };
+        let masks = search.slots.iter().map(|slots| mask(slots));
+        search.masks = masks.collect();
         search.find_locks();
         search.find_classes();
         if program_order {
             search.find_previous();
         }
-        search.note_states();
         search
     }
 
     fn find_locks(&mut self) {
         for (place, item) in self.problem.items.iter().enumerate() {
-            for (nth, step) in item.steps.iter().enumerate() {
-                let slot = step.key as usize;
-                if item.steps[..nth].iter().any(|other| other.key == step.key) {
-                    continue;
-                }
-                let Some(value) = self.shapes[slot].demanded(step) else {
+            for &slot in &self.slots[place] {
+                let shape = &self.shapes[slot as usize];
+                let value = item.demanded(slot, shape);
+                let Some(value) = value.filter(|value| shape.comes_once(value.as_deref())) else {
                     continue;
                 };
-                if !self.shapes[slot].comes_once(value.as_deref()) {
+                let value = self.states.value_number(value.as_deref());
+                if !item.known {
+                    self.conditions.insert((slot, value));
                     continue;
                 }
-                let value = self.states.value_number(value.as_deref());
                 let fresh = self.locks.len() as u32;
-                let lock = *self.lock_of.entry((step.key, value)).or_insert(fresh);
+                let lock = *self.lock_of.entry((slot, value)).or_insert(fresh);
                 if lock == fresh {
                     self.locks.push(Lock::default());
                 }
@@ -193,7 +233,10 @@ impl<'a> Search<'a> {
         };
         let is_seen = |value| {
             let number = self.states.known_value(value);
-            number.is_some_and(|number| self.lock_of.contains_key(&(step.key, number)))
+            number.is_some_and(|number| {
+                let place = (step.key, number);
+                self.lock_of.contains_key(&place) || self.conditions.contains(&place)
+            })
         };
         let shape = &self.shapes[step.key as usize];
         let value = step.kind.written();
@@ -290,22 +333,25 @@ impl<'a> Search<'a> {
         mut waiting: Vec<Situation>,
         done: &mut Vec<Situation>,
     ) {
+        let involved = self.involved(item);
         // Those that used fewer unknown operations first: they make others needless.
         waiting.sort_by_key(|it| self.sets.used(it.unknown));
-        let mut levels: VecDeque<Vec<Situation>> = VecDeque::new();
-        let mut level = waiting.first().map_or(0, |it| self.sets.used(it.unknown));
-        let base = level;
+        let base = waiting.first().map_or(0, |it| self.sets.used(it.unknown));
+        // By how many they used beyond the base. With each, how many it may have used at last.
+        let mut levels: VecDeque<Vec<(Situation, u32)>> = VecDeque::new();
         for situation in waiting {
-            let place = (self.sets.used(situation.unknown) - base) as usize;
+            let used = self.sets.used(situation.unknown);
+            let place = (used - base) as usize;
             if levels.len() <= place {
                 levels.resize_with(place + 1, Vec::new);
             }
-            levels[place].push(situation);
+            levels[place].push((situation, used.saturating_add(self.gap_max)));
         }
         let mut seen: Fast<(u128, u32), Vec<u32>> = Fast::default();
         let mut next = Vec::new();
+        let mut level = base;
         while let Some(mut stack) = levels.pop_front() {
-            while let Some(situation) = stack.pop() {
+            while let Some((situation, used_max)) = stack.pop() {
                 if self.steps > self.steps_max {
                     return;
                 }
@@ -319,17 +365,17 @@ impl<'a> Search<'a> {
                 }
                 others.push(situation.unknown);
                 next.clear();
-                self.successors(situation, item, &mut next);
+                self.successors(situation, &involved, level < used_max, &mut next);
                 for &successor in &next {
                     if successor.known & bit != 0 {
                         done.push(successor);
                     } else if self.sets.used(successor.unknown) == level {
-                        stack.push(successor);
+                        stack.push((successor, used_max));
                     } else {
                         if levels.is_empty() {
                             levels.push_back(Vec::new());
                         }
-                        levels[0].push(successor);
+                        levels[0].push((successor, used_max));
                     }
                 }
             }
@@ -337,53 +383,102 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The situations after one more operation took effect.
-    fn successors(&mut self, from: Situation, item: usize, next: &mut Vec<Situation>) {
-        self.known_successor(from, item, next);
-        for place in 0..self.open.len() {
-            let other = self.open[place];
-            if other != item && !self.pure[other] {
-                self.known_successor(from, other, next);
+    /// What can matter for an item: operations that touch its keys, those that come before such in their
+    /// processes, those that touch the keys of these, and so on.
+    fn involved(&self, item: usize) -> Involved {
+        let mut involved = Involved {
+            mask: self.masks[item],
+            open: vec![item],
+            classes: Vec::new(),
+        };
+        loop {
+            let was = involved.open.len() + involved.classes.len();
+            for &other in &self.open {
+                let precedes = |it: &usize| self.previous[*it] == other as u32;
+                if !involved.open.contains(&other)
+                    && (self.masks[other] & involved.mask != 0
+                        || involved.open.iter().any(precedes))
+                {
+                    involved.open.push(other);
+                    involved.mask |= self.masks[other];
+                }
+            }
+            for (class, Class { item, called }) in self.classes.iter().enumerate() {
+                if *called > 0
+                    && self.masks[*item] & involved.mask != 0
+                    && !involved.classes.contains(&(class as u32))
+                {
+                    involved.classes.push(class as u32);
+                    involved.mask |= self.masks[*item];
+                }
+            }
+            if involved.open.len() + involved.classes.len() == was {
+                return involved;
             }
         }
-        for class in 0..self.classes.len() {
-            let Class { item, called } = self.classes[class];
-            if called == 0 || self.sets.count(from.unknown, class as u32) == called {
+    }
+
+    /// The situations after one more operation took effect.
+    fn successors(
+        &mut self,
+        from: Situation,
+        involved: &Involved,
+        may_use_unknown: bool,
+        next: &mut Vec<Situation>,
+    ) {
+        for &item in &involved.open {
+            // A pure read that fits has taken effect already.
+            if self.is_enabled(from, item) && !self.pure[item] {
+                self.known_successor(from, item, next);
+            }
+        }
+        for &class in &involved.classes {
+            let Class { item, called } = self.classes[class as usize];
+            if self.sets.count(from.unknown, class) == called {
                 continue;
             }
             let state = self.step(item, from.state);
-            if state != NONE && state != from.state && self.may_leave(from, state, None) {
-                let unknown = self.sets.with(from.unknown, class as u32);
-                let mut to = Situation {
-                    unknown,
-                    state,
-                    ..from
-                };
-                self.settle(&mut to);
-                next.push(to);
+            if state == NONE || state == from.state || !self.may_leave(from, state, item) {
+                continue;
             }
+            if !may_use_unknown {
+                self.was_narrow = true;
+                continue;
+            }
+            let unknown = self.sets.with(from.unknown, class);
+            let mut to = Situation {
+                unknown,
+                state,
+                ..from
+            };
+            self.settle(&mut to);
+            next.push(to);
         }
         if self.has_expiry {
-            for slot in 0..self.problem.slots {
-                let Some(state) = self.states.expired(from.state, slot) else {
-                    continue;
-                };
-                self.note_states();
-                if self.may_leave(from, state, None) {
-                    let mut to = Situation { state, ..from };
-                    self.settle(&mut to);
-                    next.push(to);
-                }
+            self.expire(from, involved, next);
+        }
+    }
+
+    fn expire(&mut self, from: Situation, involved: &Involved, next: &mut Vec<Situation>) {
+        for slot in 0..self.problem.slots {
+            if mask(&[slot as u32]) & involved.mask == 0 {
+                continue;
+            }
+            let Some(state) = self.states.expired(from.state, slot) else {
+                continue;
+            };
+            let lock = self.lock(from.state, slot as u32);
+            if lock == NONE || self.is_last(from, lock, None) {
+                let mut to = Situation { state, ..from };
+                self.settle(&mut to);
+                next.push(to);
             }
         }
     }
 
     fn known_successor(&mut self, from: Situation, item: usize, next: &mut Vec<Situation>) {
-        if !self.is_enabled(from, item) {
-            return;
-        }
         let state = self.step(item, from.state);
-        if state == NONE || !self.may_leave(from, state, Some(item)) {
+        if state == NONE || !self.may_leave(from, state, item) {
             return;
         }
         let mut to = Situation {
@@ -402,10 +497,9 @@ impl<'a> Search<'a> {
         while place < self.open.len() {
             let item = self.open[place];
             place += 1;
-            if !self.is_enabled(*situation, item) {
-                continue;
-            }
-            if !self.pure[item] && self.seen[item].is_empty() {
+            if !self.is_enabled(*situation, item)
+                || (!self.pure[item] && self.seen[item].is_empty())
+            {
                 continue;
             }
             let state = self.step(item, situation.state);
@@ -436,45 +530,39 @@ impl<'a> Search<'a> {
         bit == NONE || situation.known >> bit & 1 == 1
     }
 
-    /// Whether everyone has taken effect who saw the values that the move to `state` takes away.
-    /// `mover` is the known item that moves.
-    fn may_leave(&self, from: Situation, state: u32, mover: Option<usize>) -> bool {
-        if from.state == state || self.locks.is_empty() {
-            return true;
-        }
-        (0..self.problem.slots).all(|slot| {
-            let lock = self.state_locks[from.state as usize * self.problem.slots + slot];
+    /// Whether everyone has taken effect who saw the values that the item takes away.
+    fn may_leave(&self, from: Situation, state: u32, mover: usize) -> bool {
+        self.slots[mover].iter().all(|&slot| {
+            let lock = self.lock(from.state, slot);
             lock == NONE
-                || !self.states.differ(from.state, state, slot)
-                || self.is_last(from, lock, mover)
+                || !self.states.differ(from.state, state, slot as usize)
+                || self.is_last(from, lock, Some(mover))
         })
+    }
+
+    /// The lock of the value that a slot holds.
+    fn lock(&self, state: u32, slot: u32) -> u32 {
+        let value = self.states.value(state, slot as usize);
+        self.lock_of.get(&(slot, value)).copied().unwrap_or(NONE)
     }
 
     /// Whether nobody but the mover still has to see the value of a lock.
     fn is_last(&self, from: Situation, lock: u32, mover: Option<usize>) -> bool {
         let Lock { left, open } = self.locks[lock as usize];
-        let mut waiting = left - (from.known & open).count_ones();
-        if let Some(mover) = mover
-            && self.seen[mover].contains(&lock)
-        {
-            waiting -= 1;
-        }
-        waiting == 0
+        let waiting = left - (from.known & open).count_ones();
+        let is_one = mover.is_some_and(|mover| self.seen[mover].contains(&lock));
+        waiting == u32::from(is_one)
     }
 
-    /// Whether no other write can come before this one on any key that it changes.
+    /// Whether no other write can come before this one on any key that it writes.
     fn is_forced(&self, from: Situation, state: u32, item: usize) -> bool {
-        let slots = self.problem.slots;
-        (0..slots).all(|slot| {
-            if !self.states.differ(from.state, state, slot) {
-                // It must not write there either, or its place among the writes would be open.
+        self.slots[item].iter().all(|&slot| {
+            if !self.states.differ(from.state, state, slot as usize) {
                 let steps = &self.problem.items[item].steps;
-                return steps
-                    .iter()
-                    .all(|step| step.key as usize != slot || step.is_pure());
+                return steps.iter().all(|step| step.key != slot || step.is_pure());
             }
-            let lock = self.state_locks[from.state as usize * slots + slot];
-            self.shapes[slot].is_monotone()
+            let lock = self.lock(from.state, slot);
+            self.shapes[slot as usize].is_monotone()
                 && lock != NONE
                 && self.seen[item].contains(&lock)
                 && self.is_last(from, lock, Some(item))
@@ -484,68 +572,70 @@ impl<'a> Search<'a> {
     /// The state after an item, or `NONE` if its replies do not fit.
     fn step(&mut self, item: usize, state: u32) -> u32 {
         self.steps += 1;
-        let key = (item as u32, state);
-        if let Some(&next) = self.moves.get(&key) {
-            return next;
+        let [slot] = self.slots[item][..] else {
+            return match self.execute(item, state) {
+                Some(changed) => self.states.with(state, &changed),
+                None => NONE,
+            };
+        };
+        let key = (item as u32, self.states.word(state, slot as usize));
+        let word = match self.moves.get(&key) {
+            Some(&word) => word,
+            None => {
+                let word = match self.execute(item, state) {
+                    Some(changed) => changed[0].1,
+                    None => NONE,
+                };
+                self.moves.insert(key, word);
+                word
+            }
+        };
+        match word {
+            NONE => NONE,
+            word => self.states.with(state, &[(slot, word)]),
         }
-        let next = self.execute(item, state);
-        self.note_states();
-        self.moves.insert(key, next);
-        next
     }
 
-    fn execute(&mut self, item: usize, state: u32) -> u32 {
+    /// The words of the slots that an item touches, after it. `None` if its replies do not fit.
+    fn execute(&mut self, item: usize, state: u32) -> Option<Vec<(u32, u32)>> {
         let mut changed: Vec<(u32, Contents)> = Vec::new();
+        for &slot in &self.slots[item] {
+            changed.push((slot, self.states.contents(state, slot as usize)));
+        }
         let mut sum = 0;
         for step in &self.problem.items[item].steps {
-            let place = match changed.iter().position(|(slot, _)| *slot == step.key) {
-                Some(place) => place,
-                None => {
-                    changed.push((step.key, self.states.contents(state, step.key as usize)));
-                    changed.len() - 1
-                }
+            let (_, contents) = changed.iter_mut().find(|(slot, _)| *slot == step.key)?;
+            let reply = step.kind.apply(contents);
+            let number = match reply {
+                Reply::Integer(number) => number,
+                _ => 0,
             };
-            let reply = step.kind.apply(&mut changed[place].1);
             let fits = match &step.expect {
                 Expect::Any => true,
                 Expect::Reply(expected) => *expected == reply,
-                Expect::Part | Expect::Total(_) => {
-                    if let crate::history::Reply::Integer(number) = reply {
-                        sum += number;
-                    }
-                    match step.expect {
-                        Expect::Total(total) => std::mem::take(&mut sum) == total,
-                        _ => true,
-                    }
+                Expect::Part => {
+                    sum += number;
+                    true
                 }
+                Expect::Total(total) => std::mem::take(&mut sum) + number == *total,
             };
             if !fits {
-                return NONE;
+                return None;
             }
         }
-        for (slot, contents) in &changed {
+        let mut words = Vec::with_capacity(changed.len());
+        for (slot, contents) in changed {
             if let (Shape::Appends { longest }, Some(value)) =
-                (&self.shapes[*slot as usize], &contents.value)
+                (&self.shapes[slot as usize], &contents.value)
             {
                 let common = longest.len().min(value.len());
                 if longest[..common] != value[..common] {
-                    return NONE;
+                    return None;
                 }
             }
+            words.push((slot, self.states.word_of(&contents)));
         }
-        self.states.with(state, &changed)
-    }
-
-    /// Finds the locks of states that are new.
-    fn note_states(&mut self) {
-        let slots = self.problem.slots;
-        for state in self.state_locks.len() / slots.max(1)..self.states.len() {
-            for slot in 0..slots {
-                let value = self.states.value(state as u32, slot);
-                let lock = self.lock_of.get(&(slot as u32, value));
-                self.state_locks.push(lock.copied().unwrap_or(NONE));
-            }
-        }
+        Some(words)
     }
 
     /// Drops situations that differ from another one only in having used more unknown operations.

@@ -82,10 +82,6 @@ impl States {
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.state_numbers.len()
-    }
-
     /// The number of a value, which is new if need be.
     pub(crate) fn value_number(&mut self, value: Option<&[u8]>) -> u32 {
         let Some(value) = value else {
@@ -105,7 +101,8 @@ impl States {
         self.value_numbers.get(value).copied()
     }
 
-    fn word(&self, state: u32, slot: usize) -> u32 {
+    /// Value and expiry of a slot as one number.
+    pub(crate) fn word(&self, state: u32, slot: usize) -> u32 {
         self.words[state as usize * self.slots + slot]
     }
 
@@ -128,13 +125,25 @@ impl States {
         self.value(one, slot) != self.value(other, slot)
     }
 
-    /// The state with other contents in some slots.
-    pub(crate) fn with(&mut self, state: u32, changed: &[(u32, Contents)]) -> u32 {
+    /// The word of contents.
+    pub(crate) fn word_of(&mut self, contents: &Contents) -> u32 {
+        let value = self.value_number(contents.value.as_deref());
+        value * 2 + u32::from(contents.may_expire)
+    }
+
+    /// The state with other words in some slots.
+    pub(crate) fn with(&mut self, state: u32, changed: &[(u32, u32)]) -> u32 {
         let start = state as usize * self.slots;
-        let mut words: Box<[u32]> = self.words[start..start + self.slots].into();
-        for (slot, contents) in changed {
-            let value = self.value_number(contents.value.as_deref());
-            words[*slot as usize] = value * 2 + u32::from(contents.may_expire);
+        let words = &self.words[start..start + self.slots];
+        if changed
+            .iter()
+            .all(|&(slot, word)| words[slot as usize] == word)
+        {
+            return state;
+        }
+        let mut words: Box<[u32]> = words.into();
+        for &(slot, word) in changed {
+            words[slot as usize] = word;
         }
         self.number(words)
     }
