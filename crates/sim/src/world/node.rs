@@ -182,7 +182,16 @@ impl Node {
         let mut records = Vec::new();
         if let Some(group) = group {
             records.extend(group.state.clone().map(|state| Record::state(GROUP, state)));
-            records.extend(wal.read(GROUP, group.first, group.last.1, usize::MAX)?);
+            // It may give less at once than it is asked for.
+            let mut next = group.first;
+            while next <= group.last.1 {
+                let read = wal.read(GROUP, next, group.last.1, usize::MAX)?;
+                next += read.len() as u64;
+                if read.is_empty() {
+                    break;
+                }
+                records.extend(read);
+            }
         }
         let seed = Site::new(SiteKind::Seed, self.id.0 as usize);
         let run = PeerRun {
