@@ -2,6 +2,7 @@
 //! judged at every step.
 
 pub mod canaries;
+pub mod check;
 pub mod clients;
 pub mod history;
 pub mod judges;
