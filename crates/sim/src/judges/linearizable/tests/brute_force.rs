@@ -166,7 +166,7 @@ fn another(noise: &mut Noise, reply: &Reply) -> Reply {
 fn the_search_agrees_with_all_orders_of_tiny_histories() {
     let mut noise = Noise::new(1);
     let mut verdicts = [0, 0];
-    for round in 0..20_000 {
+    for round in 0..5_000 {
         let history = tiny(&mut noise);
         let expected = brute_force(&history);
         let verdict = check(&history, Limits::default());
@@ -181,5 +181,5 @@ fn the_search_agrees_with_all_orders_of_tiny_histories() {
         assert_eq!(found, expected, "round {round}:\n{file}\n{verdict:?}");
         verdicts[usize::from(found)] += 1;
     }
-    assert!(verdicts.iter().all(|&count| count > 3000), "{verdicts:?}");
+    assert!(verdicts.iter().all(|&count| count > 1000), "{verdicts:?}");
 }
