@@ -199,3 +199,168 @@ impl Checker {
         !self.reads.contains_key(&token)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use raft::{
+        AppendEntriesResponse, ClusterId, EntryKind, GroupId, HardState, RequestVoteResponse, Round,
+    };
+
+    use super::*;
+
+    const NODE: NodeId = NodeId(1);
+    const OTHER: NodeId = NodeId(2);
+
+    fn entry(term: u64, index: u64) -> Entry {
+        Entry {
+            id: EntryId::new(term, index),
+            kind: EntryKind::Batch,
+            time_ms: 0,
+            payload: bytes::Bytes::new(),
+        }
+    }
+
+    fn disk(entries: Vec<Entry>) -> Disk {
+        let mut disk = Disk::default();
+        disk.log.clone_from(&entries);
+        disk.durable.entries = entries;
+        disk
+    }
+
+    fn says(message: impl Into<Message>) -> Envelope {
+        Envelope {
+            cluster: ClusterId(0),
+            group: GroupId(0),
+            from: NODE,
+            to: OTHER,
+            message: message.into(),
+        }
+    }
+
+    fn broken<T: std::fmt::Debug>(result: Result<T, Violation>) -> &'static str {
+        result.map_or_else(|violation| violation.property, |_| "nothing")
+    }
+
+    #[test]
+    fn two_leaders_of_a_term_are_found() {
+        let mut checker = Checker::new(true);
+        let empty = Disk::default();
+        assert_eq!(checker.leads(NODE, Term(2), &empty), Ok(true));
+        assert_eq!(checker.leads(NODE, Term(2), &empty), Ok(false));
+        assert_eq!(checker.leads(OTHER, Term(3), &empty), Ok(true));
+        assert_eq!(
+            broken(checker.leads(OTHER, Term(2), &empty)),
+            "election safety"
+        );
+    }
+
+    #[test]
+    fn a_leader_that_lacks_what_is_committed_is_found() {
+        let mut checker = Checker::new(true);
+        let full = disk(vec![entry(1, 1)]);
+        checker
+            .applied(NODE, 0, &[entry(1, 1)], [&full, &full].into_iter())
+            .expect("both hold it");
+        assert_eq!(checker.leads(NODE, Term(2), &full), Ok(true));
+        let other = disk(vec![entry(2, 1)]);
+        assert_eq!(
+            broken(checker.leads(NODE, Term(3), &other)),
+            "leader completeness"
+        );
+    }
+
+    #[test]
+    fn entries_that_differ_under_one_id_are_found() {
+        let mut checker = Checker::new(true);
+        let before = EntryId::ZERO;
+        let log = [entry(1, 1), entry(2, 2)];
+        assert_eq!(checker.written(NODE, before, &log), Ok(()));
+        assert_eq!(checker.written(OTHER, before, &log), Ok(()));
+        let other = Entry {
+            time_ms: 5,
+            ..entry(1, 1)
+        };
+        assert_eq!(
+            broken(checker.written(OTHER, before, &[other])),
+            "log matching"
+        );
+        let other_before = EntryId::new(2, 1);
+        let result = checker.written(OTHER, other_before, &[entry(2, 2)]);
+        assert_eq!(broken(result), "log matching");
+    }
+
+    #[test]
+    fn claims_ahead_of_the_disk_are_found() {
+        let mut checker = Checker::new(true);
+        let mut durable = disk(vec![entry(1, 1)]).durable;
+        durable.hard_state = HardState {
+            term: Term(2),
+            vote: Some(OTHER),
+            ..HardState::default()
+        };
+        let accepts = |term, index| {
+            let outcome = AppendOutcome::Accepted {
+                match_index: LogIndex(index),
+            };
+            says(AppendEntriesResponse {
+                term: Term(term),
+                round: Round(0),
+                outcome,
+            })
+        };
+        let votes = |term| {
+            says(RequestVoteResponse {
+                term: Term(term),
+                granted: true,
+            })
+        };
+        assert_eq!(checker.sent(&accepts(2, 1), &durable), Ok(()));
+        assert_eq!(checker.sent(&votes(2), &durable), Ok(()));
+        for claim in [accepts(2, 2), accepts(3, 1), votes(3)] {
+            assert_eq!(broken(checker.sent(&claim, &durable)), "claims are durable");
+        }
+        durable.hard_state.vote = Some(NodeId(3));
+        let to_another = Envelope {
+            to: NodeId(3),
+            ..votes(2)
+        };
+        assert_eq!(
+            broken(checker.sent(&to_another, &durable)),
+            "one vote a term"
+        );
+    }
+
+    #[test]
+    fn state_machines_that_part_are_found() {
+        let mut checker = Checker::new(true);
+        let (full, empty) = (disk(vec![entry(1, 1), entry(1, 2)]), Disk::default());
+        let disks = [&full, &full, &empty].into_iter();
+        assert_eq!(
+            checker.applied(NODE, 0, &[entry(1, 1)], disks.clone()),
+            Ok(())
+        );
+        let result = checker.applied(OTHER, 0, &[entry(2, 1)], disks.clone());
+        assert_eq!(broken(result), "state machine safety");
+        let result = checker.applied(OTHER, 0, &[entry(1, 2)], disks);
+        assert_eq!(broken(result), "applied in order");
+        let few = [&full, &empty, &empty].into_iter();
+        let result = checker.applied(NODE, 1, &[entry(1, 2)], few);
+        assert_eq!(broken(result), "committed is durable");
+    }
+
+    #[test]
+    fn a_stale_read_is_found() {
+        let mut checker = Checker::new(true);
+        let full = disk(vec![entry(1, 1)]);
+        checker.read_begins(7);
+        checker
+            .applied(NODE, 0, &[entry(1, 1)], [&full].into_iter())
+            .expect("it is held");
+        checker.read_begins(8);
+        assert_eq!(checker.read_served(7, LogIndex(0)), Ok(()));
+        assert_eq!(
+            broken(checker.read_served(8, LogIndex(0))),
+            "reads are fresh"
+        );
+    }
+}

@@ -3,30 +3,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
 use raft::{EntryId, LogIndex, NodeId, ReadEntries};
 use sim::tape::{Site, SiteKind, Tape};
 
 use crate::checker::{Checker, Violation, violation};
-use crate::disk::{Disk, Write};
+use crate::disk::Write;
 use crate::member::{Belief, Member, Output};
 use crate::mistake::Mistake;
 use crate::ours::Ours;
+use crate::seat::{Inbox, Seat, Shape, Stats, TICK_US, position};
 use crate::swarm::Swarm;
 use crate::theirs::Theirs;
 use crate::translate::{Translator, Wire};
 
-/// The time between two ticks of a node, before its clock's drift.
-pub(crate) const TICK_US: u64 = 10_000;
 /// The most messages under way; links hold only so much.
 const MESSAGES_MAX: usize = 2_000;
-
-/// Who is in the group: so many of ours, with the lowest ids, then so many of theirs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Shape {
-    pub(crate) ours: u64,
-    pub(crate) theirs: u64,
-}
 
 /// What is to happen.
 #[derive(Debug)]
@@ -50,70 +41,6 @@ pub(crate) enum Event {
     Heal,
 }
 
-/// A place in the group: a process that may be dead, and a disk that is not.
-pub(crate) struct Seat {
-    pub(crate) id: NodeId,
-    pub(crate) is_ours: bool,
-    pub(crate) member: Option<Box<dyn Member>>,
-    pub(crate) disk: Disk,
-    /// Entries that this process has applied.
-    pub(crate) applied: u64,
-    /// Which process this is.
-    pub(crate) start: u64,
-    is_syncing: bool,
-    pub(crate) has_slow_disk: bool,
-    pub(crate) has_stopped_clock: bool,
-    /// The process stands still, and what is said to it gathers.
-    pub(crate) is_paused: bool,
-    inbox: Inbox,
-    tick_us: u64,
-}
-
-/// What a process that stands still will find: connections are independent of each other, so that
-/// clients may be heard before peers.
-#[derive(Debug, Default)]
-struct Inbox {
-    reads: Vec<u64>,
-    wires: Vec<Wire>,
-}
-
-/// What happened in a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Stats {
-    pub(crate) events: u64,
-    pub(crate) terms_led_by_ours: u64,
-    pub(crate) terms_led_by_theirs: u64,
-    pub(crate) committed: u64,
-    pub(crate) reads_served: u64,
-    /// Those of them that a node of one kind has asked a leader of the other for.
-    pub(crate) reads_across: u64,
-    pub(crate) crashes: u64,
-    pub(crate) partitions: u64,
-    pub(crate) transfers: u64,
-    pub(crate) messages_lost: u64,
-    pub(crate) messages_doubled: u64,
-    /// How long it took to agree and work again after the last fault.
-    pub(crate) recovery_us: u64,
-}
-
-impl Stats {
-    /// Sums up two runs; of the recovery, the longer.
-    pub(crate) fn add(&mut self, other: &Stats) {
-        self.events += other.events;
-        self.terms_led_by_ours += other.terms_led_by_ours;
-        self.terms_led_by_theirs += other.terms_led_by_theirs;
-        self.committed += other.committed;
-        self.reads_served += other.reads_served;
-        self.reads_across += other.reads_across;
-        self.crashes += other.crashes;
-        self.partitions += other.partitions;
-        self.transfers += other.transfers;
-        self.messages_lost += other.messages_lost;
-        self.messages_doubled += other.messages_doubled;
-        self.recovery_us = self.recovery_us.max(other.recovery_us);
-    }
-}
-
 /// See the module.
 pub(crate) struct Cluster {
     pub(crate) tape: Tape,
@@ -129,8 +56,8 @@ pub(crate) struct Cluster {
     translator: Translator,
     mistake: Mistake,
     pub(crate) checker: Checker,
-    next_token: u64,
-    next_payload: u64,
+    pub(crate) next_token: u64,
+    pub(crate) next_payload: u64,
     /// Whether what happens is printed, a line each.
     traces: bool,
     pub(crate) stats: Stats,
@@ -141,27 +68,13 @@ impl Cluster {
         let mut tape = Tape::new(seed);
         let swarm = Swarm::draw(&mut tape);
         let nodes = shape.ours + shape.theirs;
-        let seat = |number: u64| Seat {
-            id: NodeId(number),
-            is_ours: number <= shape.ours,
-            member: None,
-            disk: Disk::default(),
-            applied: 0,
-            start: 0,
-            is_syncing: false,
-            has_slow_disk: false,
-            has_stopped_clock: false,
-            is_paused: false,
-            inbox: Inbox::default(),
-            tick_us: TICK_US,
-        };
         let mut cluster = Cluster {
             tape,
             swarm,
             now_us: 0,
             events: BTreeMap::new(),
             next_event: 0,
-            seats: (1..=nodes).map(seat).collect(),
+            seats: (1..=nodes).map(|number| Seat::new(number, shape)).collect(),
             cut: BTreeSet::new(),
             is_calm: false,
             translator: Translator::new(NodeId(shape.ours), mistake),
@@ -295,7 +208,7 @@ impl Cluster {
     fn meet(&mut self, node: usize, peer: usize) -> Result<(), Violation> {
         let id = self.seats[peer].id;
         let seat = &mut self.seats[node];
-        if let Some(member) = seat.member.as_mut().filter(|_| !seat.is_paused) {
+        if let Some(member) = seat.running() {
             member.peer_connected(id);
             self.drain(node)?;
         }
@@ -528,57 +441,6 @@ impl Cluster {
             .exponential_us(Site::new(SiteKind::PacketDelay, link), mean_us)
     }
 
-    /// What clients do.
-    fn client(&mut self) -> Result<(), Violation> {
-        let choice = Site::new(SiteKind::ClientChoice, 0);
-        let node = self.any_node(choice);
-        let node = match self.leader() {
-            Some(leader) if self.tape.chance(choice, 700_000) => leader,
-            _ => node,
-        };
-        if self.tape.chance(choice, 250_000) {
-            self.read(node)?;
-        } else {
-            self.propose(node)?;
-        }
-        if !self.is_calm {
-            let gap = Site::new(SiteKind::ClientGap, 0);
-            let gap_us = self.tape.exponential_us(gap, self.swarm.client_gap_us);
-            self.at(gap_us + 100, Event::Client);
-        }
-        Ok(())
-    }
-
-    /// Returns whether the proposal was taken.
-    pub(crate) fn propose(&mut self, node: usize) -> Result<bool, Violation> {
-        let seat = &mut self.seats[node];
-        let Some(member) = seat.member.as_mut().filter(|_| !seat.is_paused) else {
-            return Ok(false);
-        };
-        self.next_payload += 1;
-        let length = self.tape.below(Site::new(SiteKind::ClientChoice, 1), 100);
-        let padding = ".".repeat(usize::try_from(length).unwrap_or(0));
-        let payload = Bytes::from(format!("{}{padding}", self.next_payload));
-        let taken = member.propose(payload, self.now_us / 1000);
-        self.drain(node)?;
-        Ok(taken)
-    }
-
-    /// Returns the name of the read.
-    pub(crate) fn read(&mut self, node: usize) -> Result<u64, Violation> {
-        self.next_token += 1;
-        let token = self.next_token;
-        self.checker.read_begins(token);
-        let seat = &mut self.seats[node];
-        if seat.is_paused {
-            seat.inbox.reads.push(token);
-        } else if let Some(member) = &mut seat.member {
-            member.read(token);
-            self.drain(node)?;
-        }
-        Ok(token)
-    }
-
     pub(crate) fn any_node(&mut self, site: Site) -> usize {
         let nodes = self.seats.len() as u64;
         usize::try_from(self.tape.below(site, nodes)).unwrap_or(0)
@@ -603,12 +465,4 @@ impl Cluster {
         });
         leaders.max().map(|(_, node)| node)
     }
-}
-
-/// The position of a node among the seats.
-pub(crate) fn position(node: NodeId) -> usize {
-    usize::try_from(node.0)
-        .ok()
-        .and_then(|number| number.checked_sub(1))
-        .unwrap_or(usize::MAX)
 }

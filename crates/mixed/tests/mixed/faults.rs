@@ -5,7 +5,8 @@ use raft::NodeId;
 use sim::tape::{Site, SiteKind};
 
 use crate::checker::{Violation, violation};
-use crate::cluster::{Cluster, Event, TICK_US};
+use crate::cluster::{Cluster, Event};
+use crate::seat::TICK_US;
 
 /// How long trouble lasts.
 pub(crate) const TROUBLE_US: u64 = 3_000_000;
@@ -96,7 +97,7 @@ impl Cluster {
             // A connection that is reset shows it; one that is cut does not.
             let is_told = self.tape.chance(process, 600_000);
             let seat = &mut self.seats[peer];
-            if is_told && let Some(member) = seat.member.as_mut().filter(|_| !seat.is_paused) {
+            if is_told && let Some(member) = seat.running() {
                 member.peer_reset(id);
                 self.drain(peer)?;
             }

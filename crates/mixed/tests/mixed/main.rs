@@ -54,13 +54,16 @@
 //!     (clients here ask the leader itself), snapshots, changes of members, priorities, group commit,
 //!     leases.
 
+mod bytes_of;
 mod checker;
+mod clients;
 mod cluster;
 mod disk;
 mod faults;
 mod member;
 mod mistake;
 mod ours;
+mod seat;
 mod swarm;
 mod theirs;
 mod translate;
@@ -68,8 +71,9 @@ mod translate;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use checker::{Violation, violation};
-use cluster::{Cluster, Shape, Stats};
+use cluster::Cluster;
 use mistake::Mistake;
+use seat::{Shape, Stats};
 
 /// Who is with whom; the seed decides, by its rest.
 const SHAPES: [Shape; 4] = [

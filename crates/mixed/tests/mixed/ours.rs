@@ -75,6 +75,7 @@ impl Member for Ours {
 
     fn drain(&mut self) -> Result<Option<Output>, String> {
         let Some(ready) = self.raft.ready() else {
+            self.raft.check_invariants();
             return Ok(None);
         };
         if let Some(last) = ready.apply.last() {

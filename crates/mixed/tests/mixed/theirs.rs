@@ -11,9 +11,10 @@ use raft_rs::storage::MemStorage;
 use raft_rs::{RawNode, StateRole};
 use slog::{Discard, Logger};
 
+use crate::bytes_of::{decode, decode_read, encode, encode_kind, encode_read, encode_round};
 use crate::disk::{Durable, Write};
 use crate::member::{Belief, Member, Output, Settings};
-use crate::translate::{Translator, Wire, decode, decode_read, encode, encode_kind, encode_round};
+use crate::translate::{Translator, Wire};
 
 /// More ticks than any run has: raft-rs draws its election timeouts from the thread's random
 /// numbers, which no seed repeats, so its timer is never to run out.
@@ -152,8 +153,7 @@ impl Member for Theirs {
     }
 
     fn read(&mut self, token: u64) {
-        self.node
-            .read_index(crate::translate::encode_read(self.id, token).to_vec());
+        self.node.read_index(encode_read(self.id, token).to_vec());
     }
 
     fn transfer(&mut self, to: NodeId) {
