@@ -4,6 +4,7 @@
 use replica::Replica;
 use vfs::Crash;
 
+use crate::judges::invariants::no_leaks::left_over;
 use crate::judges::{View, Violation};
 use crate::profile::Profile;
 use crate::report::TraceKind;
@@ -48,6 +49,9 @@ impl World {
         }
         self.demand(SETTLE_US, World::missing_answers);
         self.demand(patience_us, |world| world.missing_equality(&core));
+        // A gateway's patience is at most sixteen of the longest election timeouts, or eight seconds.
+        let resend_us = 16 * self.swarm.election_timeout_max_us() + SETTLE_US;
+        self.demand(resend_us, |world| world.missing_quiet(&core));
         if self.failure.is_none() {
             let replicas: Vec<&Replica> = core
                 .iter()
@@ -168,6 +172,16 @@ impl World {
             }
         }
         None
+    }
+
+    /// What still waits on a node, although nobody waits for it.
+    fn missing_quiet(&self, core: &[usize]) -> Option<String> {
+        let processes = core
+            .iter()
+            .filter_map(|&node| self.nodes[node].process.as_ref());
+        processes
+            .map(|process| left_over(&process.replica, &self.shadow))
+            .find_map(|left| left)
     }
 
     fn views(&self, core: &[usize]) -> Result<Vec<View>, String> {
