@@ -204,26 +204,34 @@ impl World {
         }
     }
 
+    /// The client whose connection a session of a node is: nobody's, if the client has left and the
+    /// node has yet to hear of it.
+    fn client_at(&self, node: usize, session: ClientId) -> Option<usize> {
+        let client = self.nodes[node].client_of(session)?;
+        let connection = &self.connections[client];
+        (connection.node == node && connection.session == Some(session)).then_some(client)
+    }
+
     /// What a turn of a node does for its clients.
     pub(super) fn carry_out_for_clients(&mut self, node: usize, output: &mut Output) {
         for witness in output.witnesses.drain(..) {
-            if let Some(client) = self.nodes[node].client_of(witness.client) {
+            if let Some(client) = self.client_at(node, witness.client) {
                 self.connections[client].witnesses.push(witness);
             }
         }
         for session in output.flush.drain(..) {
-            if let Some(client) = self.nodes[node].client_of(session) {
+            if let Some(client) = self.client_at(node, session) {
                 self.flush(client, session);
             }
         }
         for session in output.close.drain(..) {
-            if let Some(client) = self.nodes[node].client_of(session) {
+            if let Some(client) = self.client_at(node, session) {
                 self.connections[client].is_closing = true;
                 self.flush(client, session);
             }
         }
         for session in output.resumed.drain(..) {
-            if let Some(client) = self.nodes[node].client_of(session) {
+            if let Some(client) = self.client_at(node, session) {
                 self.feed(client, session);
             }
         }
