@@ -97,6 +97,7 @@ where
         settings,
         started,
         property,
+        events_max: before.events,
         choices: report.choices.clone(),
         options,
         report,
@@ -131,6 +132,8 @@ struct Shrinker<'a, F> {
     started: Instant,
     /// The property that must break.
     property: &'static str,
+    /// The events of the run that was given: fewer choices can make a run that fails much later.
+    events_max: u64,
     /// The smallest failing run so far.
     options: RunOptions,
     report: RunReport,
@@ -304,6 +307,7 @@ where
         report.failure.as_ref().is_some_and(|failure| {
             self.settings.any_property || failure.violation.property == self.property
         }) && report.choices.len() <= self.choices.len()
+            && report.events <= self.events_max
     }
 
     fn accept(&mut self, options: RunOptions, report: RunReport) {
@@ -368,7 +372,7 @@ mod tests {
         }
     }
 
-    /// A world of 10,000 choices, one each millisecond, that fails when `guilty` ones are made.
+    /// A world of up to 10,000 choices, one each millisecond, that fails when `guilty` ones are made.
     fn world(guilty: &'static [usize]) -> impl Fn(&RunOptions) -> RunReport + Sync {
         move |options| {
             let is_made = |number| {
@@ -401,9 +405,9 @@ mod tests {
         }
     }
 
-    fn shrunk(guilty: &'static [usize], jobs: usize) -> Option<Shrunk> {
+    fn shrunk(size: u64, guilty: &'static [usize], jobs: usize) -> Option<Shrunk> {
         let options = RunOptions {
-            duration_us: 10_000_000,
+            duration_us: size * 1000,
             ..RunOptions::new(1, Profile::Default)
         };
         let settings = Settings {
@@ -416,7 +420,7 @@ mod tests {
 
     #[test]
     fn three_guilty_choices_of_ten_thousand_are_found() {
-        let small = shrunk(&[17, 4_444, 9_871], 2).unwrap();
+        let small = shrunk(10_000, &[17, 4_444, 9_871], 2).unwrap();
         let mut left: Vec<Choice> = small.options.only.unwrap().into_iter().collect();
         left.sort_unstable();
         let mut expected = [17, 4_444, 9_871].map(choice);
@@ -429,33 +433,33 @@ mod tests {
 
     #[test]
     fn the_result_does_not_depend_on_the_cores() {
-        let [one, three] = [1, 3].map(|jobs| shrunk(&[40, 900], jobs).unwrap());
+        let [one, three] = [1, 3].map(|jobs| shrunk(1000, &[40, 900], jobs).unwrap());
         assert_eq!(one.options.only, three.options.only);
         assert_eq!(one.after, three.after);
     }
 
     #[test]
     fn the_run_gets_as_short_as_its_failure() {
-        let small = shrunk(&[100], 2).unwrap();
+        let small = shrunk(1000, &[100], 2).unwrap();
         assert!(small.after.duration_us <= 125_000, "{:?}", small.after);
         assert_eq!(small.after.choices, 1);
     }
 
     #[test]
     fn a_failure_that_needs_no_choice_shrinks_to_none() {
-        let small = shrunk(&[], 2).unwrap();
+        let small = shrunk(1000, &[], 2).unwrap();
         assert_eq!(small.options.only, Some(HashSet::new()));
     }
 
     #[test]
     fn a_run_that_does_not_fail_cannot_be_shrunk() {
-        assert!(shrunk(&[20_000], 2).is_none());
+        assert!(shrunk(1000, &[20_000], 2).is_none());
     }
 
     #[test]
     fn another_property_does_not_count() {
         let options = RunOptions {
-            duration_us: 10_000_000,
+            duration_us: 1_000_000,
             ..RunOptions::new(1, Profile::Default)
         };
         let settings = Settings {
@@ -463,7 +467,7 @@ mod tests {
             jobs: 2,
             any_property: false,
         };
-        let late = world(&[5_005, 5_006]);
+        let late = world(&[505, 506]);
         let run = |options: &RunOptions| {
             let mut report = late(options);
             if report.choices.len() < 100
