@@ -30,6 +30,8 @@ pub(crate) struct Checker {
     entries: BTreeMap<EntryId, (Entry, EntryId)>,
     /// What was applied anywhere, by its index less one.
     pub(crate) committed: Vec<Entry>,
+    /// By the same position, a term by which it was committed: that of who applied it first.
+    committed_by: Vec<Term>,
     /// Reads under way, and what was committed when they began.
     reads: BTreeMap<u64, LogIndex>,
 }
@@ -44,8 +46,9 @@ impl Checker {
         }
     }
 
-    /// Election Safety: at most one leader in a term. Leader Completeness: it has all that is
-    /// committed. Returns whether it was not known to lead.
+    /// Election Safety: at most one leader in a term. Leader Completeness: it has all that was
+    /// committed in earlier terms. (Late votes may elect it when a later term has begun: of what that
+    /// one commits it knows nothing.) Returns whether it was not known to lead.
     pub(crate) fn leads(
         &mut self,
         node: NodeId,
@@ -63,7 +66,9 @@ impl Checker {
         }
         if is_news {
             let held = |entry: &&Entry| entry_at(&disk.log, entry.id.index) == Some(*entry);
-            if let Some(missing) = self.committed.iter().find(|entry| !held(entry)) {
+            let due = self.committed.iter().zip(&self.committed_by);
+            let mut due = due.filter(|&(_, &by)| by < term).map(|(entry, _)| entry);
+            if let Some(missing) = due.find(|entry| !held(entry)) {
                 let detail = format!("{node} leads {term} without {}", missing.id);
                 return Err(violation("leader completeness", detail));
             }
@@ -143,10 +148,11 @@ impl Checker {
     }
 
     /// State Machine Safety, in order and without gaps; and what is committed is durable on a
-    /// majority when it is first applied.
+    /// majority when it is first applied. The node is in `term`, and has applied `before` entries.
     pub(crate) fn applied<'a>(
         &mut self,
         node: NodeId,
+        term: Term,
         before: u64,
         applied: &[Entry],
         disks: impl Iterator<Item = &'a Disk> + Clone,
@@ -172,6 +178,7 @@ impl Checker {
                 return Err(violation("committed is durable", detail));
             }
             self.committed.push(entry.clone());
+            self.committed_by.push(term);
         }
         Ok(())
     }
@@ -259,10 +266,12 @@ mod tests {
         let mut checker = Checker::new(true);
         let full = disk(vec![entry(1, 1)]);
         checker
-            .applied(NODE, 0, &[entry(1, 1)], [&full, &full].into_iter())
+            .applied(NODE, Term(1), 0, &[entry(1, 1)], [&full, &full].into_iter())
             .expect("both hold it");
         assert_eq!(checker.leads(NODE, Term(2), &full), Ok(true));
         let other = disk(vec![entry(2, 1)]);
+        // Elected by late votes, in the term of the commit or before it.
+        assert_eq!(checker.leads(OTHER, Term(1), &other), Ok(true));
         assert_eq!(
             broken(checker.leads(NODE, Term(3), &other)),
             "leader completeness"
@@ -336,15 +345,15 @@ mod tests {
         let (full, empty) = (disk(vec![entry(1, 1), entry(1, 2)]), Disk::default());
         let disks = [&full, &full, &empty].into_iter();
         assert_eq!(
-            checker.applied(NODE, 0, &[entry(1, 1)], disks.clone()),
+            checker.applied(NODE, Term(1), 0, &[entry(1, 1)], disks.clone()),
             Ok(())
         );
-        let result = checker.applied(OTHER, 0, &[entry(2, 1)], disks.clone());
+        let result = checker.applied(OTHER, Term(1), 0, &[entry(2, 1)], disks.clone());
         assert_eq!(broken(result), "state machine safety");
-        let result = checker.applied(OTHER, 0, &[entry(1, 2)], disks);
+        let result = checker.applied(OTHER, Term(1), 0, &[entry(1, 2)], disks);
         assert_eq!(broken(result), "applied in order");
         let few = [&full, &empty, &empty].into_iter();
-        let result = checker.applied(NODE, 1, &[entry(1, 2)], few);
+        let result = checker.applied(NODE, Term(1), 1, &[entry(1, 2)], few);
         assert_eq!(broken(result), "committed is durable");
     }
 
@@ -354,7 +363,7 @@ mod tests {
         let full = disk(vec![entry(1, 1)]);
         checker.read_begins(7);
         checker
-            .applied(NODE, 0, &[entry(1, 1)], [&full].into_iter())
+            .applied(NODE, Term(1), 0, &[entry(1, 1)], [&full].into_iter())
             .expect("it is held");
         checker.read_begins(8);
         assert_eq!(checker.read_served(7, LogIndex(0)), Ok(()));

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use raft::{EntryId, LogIndex, NodeId, ReadEntries};
+use raft::{EntryId, LogIndex, NodeId, ReadEntries, Term};
 use sim::tape::{Site, SiteKind, Tape};
 
 use crate::checker::{Checker, Violation, violation};
@@ -311,9 +311,10 @@ impl Cluster {
         }
         if !applied.is_empty() {
             let seat = &self.seats[node];
+            let term = self.belief(node).map_or(Term(0), |belief| belief.term);
             let disks = self.seats.iter().map(|seat| &seat.disk);
             self.checker
-                .applied(seat.id, seat.applied, &applied, disks)?;
+                .applied(seat.id, term, seat.applied, &applied, disks)?;
             self.seats[node].applied += applied.len() as u64;
         }
         let asks_across = self.follows_other_kind(node);
