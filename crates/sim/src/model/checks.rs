@@ -19,6 +19,12 @@ use crate::model::trace::show;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Ledger(u16);
 
+impl Ledger {
+    pub(super) fn to_bytes(self) -> [u8; 2] {
+        self.0.to_le_bytes()
+    }
+}
+
 /// A committed entry, and the term of the leader that committed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Committed {

@@ -106,37 +106,57 @@ impl Scope {
         Scope::ALL.iter().copied().find(|scope| scope.name == name)
     }
 
-    /// The scopes there are, the quickest first.
+    /// The scopes there are. Each can be seen completely.
     pub const ALL: &[Scope] = &[
         Scope {
-            name: "election",
-            about: "an election with pre-votes, from nothing; a crash at any moment, slow disks",
+            name: "takeover",
+            about: "pre-votes against a leader that lives, with connections that are reset",
+            start: Start::Led,
             elections: Elections::PreVote,
             timeouts: 2,
-            crashes: 1,
-            messages_max: 4,
+            resets: 1,
+            beats: 1,
+            messages_max: 3,
+            ..Scope::NOTHING
+        },
+        Scope {
+            name: "election",
+            about: "elections with pre-votes, from nothing, on slow disks",
+            elections: Elections::PreVote,
+            timeouts: 2,
+            messages_max: 3,
             writes_max: 1,
             ..Scope::NOTHING
         },
         Scope {
             name: "votes",
-            about: "two rival candidates on slow disks, a crash between a vote and its write",
+            about: "rival candidates on slow disks, a crash between a vote and its write",
             timeouts: 2,
             crashes: 1,
-            duplicates: 1,
-            messages_max: 4,
-            writes_max: 2,
+            messages_max: 3,
+            writes_max: 1,
             ..Scope::NOTHING
         },
         Scope {
             name: "commit",
-            about: "a leader with a slow disk appends; another is elected",
+            about: "a leader on a slow disk appends and another is elected, with a crash",
             start: Start::Led,
             timeouts: 1,
             proposals: 1,
             crashes: 1,
-            messages_max: 4,
-            writes_max: 2,
+            messages_max: 3,
+            writes_max: 1,
+            ..Scope::NOTHING
+        },
+        Scope {
+            name: "slow-disks",
+            about: "entries are truncated and replaced while three writes are under way",
+            start: Start::Led,
+            timeouts: 1,
+            proposals: 1,
+            duplicates: 1,
+            messages_max: 3,
+            writes_max: 3,
             ..Scope::NOTHING
         },
         Scope {
@@ -148,18 +168,52 @@ impl Scope {
                 logs: [&[1, 1], &[1], &[1, 2]],
             },
             timeouts: 2,
-            messages_max: 4,
+            messages_max: 3,
             single_entry_appends: true,
             ..Scope::NOTHING
         },
         Scope {
             name: "reads",
-            about: "reads on leader and followers while another leader is elected and commits",
+            about: "a read on any node while another leader is elected and commits",
             start: Start::Led,
             timeouts: 1,
             proposals: 1,
+            reads: 1,
+            messages_max: 3,
+            ..Scope::NOTHING
+        },
+        Scope {
+            name: "late-answers",
+            about: "two reads, with answers to the first round that arrive again later",
+            start: Start::Led,
+            timeouts: 1,
             reads: 2,
-            messages_max: 4,
+            duplicates: 1,
+            messages_max: 3,
+            ..Scope::NOTHING
+        },
+        Scope {
+            name: "transfer",
+            about: "leadership is handed over while a proposal is under way",
+            start: Start::Led,
+            elections: Elections::PreVote,
+            timeouts: 1,
+            proposals: 1,
+            transfers: 1,
+            messages_max: 3,
+            writes_max: 1,
+            ..Scope::NOTHING
+        },
+        Scope {
+            name: "everything",
+            about: "two elections, a proposal, a read and a crash, on slow disks",
+            start: Start::Led,
+            timeouts: 2,
+            proposals: 1,
+            reads: 1,
+            crashes: 1,
+            messages_max: 2,
+            writes_max: 1,
             ..Scope::NOTHING
         },
     ];

@@ -1,6 +1,6 @@
 //! The state of the whole group, and what may happen next.
 
-use std::hash::{Hash, Hasher};
+use std::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
 
@@ -19,7 +19,7 @@ const READS: usize = Scope::READS_MAX as usize;
 const NO_MESSAGE: MessageId = MessageId::MAX;
 
 /// A read that waits, and what it must see.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct WaitingRead {
     /// Its number; 0 for none.
     pub(super) number: u8,
@@ -29,7 +29,7 @@ pub(super) struct WaitingRead {
 }
 
 /// What happened and left no trace in any node, but must not be contradicted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Memory {
     /// Who has led each term; 0 for nobody.
     pub(super) leaders: [u8; TERMS],
@@ -41,7 +41,7 @@ pub(super) struct Memory {
 }
 
 /// What has happened, of what is limited.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Spent {
     pub(super) timeouts: u8,
     pub(super) proposals: u8,
@@ -53,8 +53,26 @@ pub(super) struct Spent {
     pub(super) resets: u8,
 }
 
+impl Spent {
+    fn to_bytes(self) -> [u8; 8] {
+        let Spent {
+            timeouts,
+            proposals,
+            reads,
+            beats,
+            crashes,
+            duplicates,
+            transfers,
+            resets,
+        } = self;
+        [
+            timeouts, proposals, reads, beats, crashes, duplicates, transfers, resets,
+        ]
+    }
+}
+
 /// See the module.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct State {
     pub(super) nodes: [u32; NODES],
     /// Messages under way, each once, in order.
@@ -97,11 +115,42 @@ impl Step {
 }
 
 impl State {
+    /// A hash of all there is. The bytes are gathered by hand: this is where a search spends its time.
     pub(super) fn fingerprint(&self) -> u64 {
-        let mut packed = Packed::default();
-        self.hash(&mut packed);
+        let State {
+            nodes,
+            network,
+            memory:
+                Memory {
+                    leaders,
+                    votes,
+                    ledger,
+                    reads,
+                },
+            spent,
+        } = self;
+        let mut bytes = [0; 96];
+        let mut free = bytes.as_mut_slice();
+        let mut put = |part: &[u8]| {
+            let (place, rest) = std::mem::take(&mut free).split_at_mut(part.len());
+            place.copy_from_slice(part);
+            free = rest;
+        };
+        for node in nodes {
+            put(&node.to_le_bytes());
+        }
+        for message in network {
+            put(&message.to_le_bytes());
+        }
+        put(leaders);
+        put(votes.as_flattened());
+        put(&ledger.to_bytes());
+        for read in reads {
+            put(&[read.number, read.node, read.floor]);
+        }
+        put(&spent.to_bytes());
         let mut hasher = SipHasher13::new();
-        hasher.write(&packed.bytes[..packed.length]);
+        hasher.write(&bytes);
         hasher.finish()
     }
 
@@ -123,40 +172,14 @@ impl State {
     }
 }
 
-/// Gathers the bytes of a state, to be hashed all at once: that is several times as fast.
-#[derive(Debug)]
-struct Packed {
-    bytes: [u8; 256],
-    length: usize,
-}
-
-impl Default for Packed {
-    fn default() -> Packed {
-        Packed {
-            bytes: [0; 256],
-            length: 0,
-        }
-    }
-}
-
-impl Hasher for Packed {
-    fn finish(&self) -> u64 {
-        0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        let end = self.length + bytes.len();
-        self.bytes[self.length..end].copy_from_slice(bytes);
-        self.length = end;
-    }
-}
-
 /// The group: the tables it is described in, and what may happen to it.
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) tables: Tables,
     pub(super) ledgers: Ledgers,
     scope: Scope,
+    /// Messages under way after a step, gathered here again and again.
+    network: Vec<MessageId>,
 }
 
 /// A step that broke a property.
@@ -179,6 +202,7 @@ impl Group {
             tables: Tables::new(scope),
             ledgers: Ledgers::new(),
             scope,
+            network: Vec::new(),
         }
     }
 
@@ -383,15 +407,19 @@ impl Group {
             checks::served(memory, number, index).map_err(broken)?;
         }
         end_reads(memory, outcome, step);
-        let mut network: Vec<MessageId> = state
-            .messages()
-            .filter(|&message| step.again || Input::Deliver(message) != step.input)
-            .chain(outcome.sent.iter().copied())
-            .collect();
+        let network = &mut self.network;
+        network.clear();
+        let left = |&message: &MessageId| step.again || Input::Deliver(message) != step.input;
+        network.extend(
+            state
+                .messages()
+                .filter(left)
+                .chain(outcome.sent.iter().copied()),
+        );
         network.sort_unstable();
         network.dedup();
         let kept = usize::from(self.scope.messages_max);
-        keep_some(&network, kept, &mut |network| {
+        keep_some(network, kept, &mut |network| {
             let mut chosen = state_next;
             chosen.network = [NO_MESSAGE; MESSAGES];
             chosen.network[..network.len()].copy_from_slice(network);

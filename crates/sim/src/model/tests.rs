@@ -140,3 +140,66 @@ fn a_read_without_a_round_is_stale() {
     assert_eq!(found.violation.property, "read-safety");
     assert!(found.steps <= 8, "{:#?}", found.trace);
 }
+
+#[test]
+fn a_read_before_the_leaders_own_term_is_committed_is_stale() {
+    let found = caught(Canary::ReadBeforeOwnTermCommit, narrow("reads", |_| ()));
+    assert_eq!(found.violation.property, "read-safety");
+}
+
+#[test]
+fn a_write_of_dropped_entries_that_counts_commits_what_is_on_one_disk() {
+    let found = caught(
+        Canary::WriteOfDroppedEntriesCounts,
+        narrow("slow-disks", |_| ()),
+    );
+    assert_eq!(found.violation.property, "durable-quorum");
+}
+
+#[test]
+fn a_transfer_is_safe() {
+    let scope = narrow("transfer", |scope| {
+        (scope.timeouts, scope.writes_max) = (0, 0)
+    });
+    holds(scope, 2, 3);
+}
+
+#[test]
+fn a_reset_of_one_connection_is_safe() {
+    holds(
+        narrow("takeover", |scope| (scope.timeouts, scope.beats) = (1, 0)),
+        2,
+        2,
+    );
+}
+
+#[test]
+fn a_run_prints_a_row_for_each_scope() {
+    let scopes = [
+        narrow("takeover", |scope| scope.timeouts = 0),
+        narrow("figure-8", |scope| scope.timeouts = 1),
+    ];
+    let mut printed = Vec::new();
+    let is_sound = run(&scopes, Limits::NONE, &mut printed).expect("memory can be written to");
+    let printed = String::from_utf8_lossy(&printed);
+    assert!(is_sound, "{printed}");
+    for name in ["takeover", "figure-8"] {
+        let row = printed
+            .lines()
+            .find(|line| line.starts_with(&format!("| {name} |")));
+        assert!(
+            row.is_some_and(|row| row.ends_with("| complete |")),
+            "{printed}"
+        );
+    }
+}
+
+#[test]
+fn scopes_have_names_of_their_own() {
+    for (place, scope) in Scope::ALL.iter().enumerate() {
+        let first = Scope::ALL.iter().position(|other| other.name == scope.name);
+        assert_eq!(first, Some(place));
+        assert_eq!(Scope::named(scope.name), Some(*scope));
+    }
+    assert_eq!(Scope::named("no such scope"), None);
+}
