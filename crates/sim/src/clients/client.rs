@@ -152,6 +152,11 @@ impl Client {
         }
     }
 
+    /// Whether it only makes the last reads.
+    pub(crate) fn is_reader(&self) -> bool {
+        matches!(self.role, Role::Reader { .. })
+    }
+
     /// Connects to its node.
     pub(crate) fn connect(&mut self, scene: &mut Scene<'_>) {
         debug_assert_eq!(self.link, Link::Down);

@@ -262,8 +262,12 @@ impl Requests<'_> {
         self.end(b"EXEC", expect, commands);
     }
 
-    /// Reads keys once, each by an operation. They are sorted by database.
+    /// Writes a key, then reads keys once, each by an operation. They are sorted by database.
     pub(crate) fn read_all(&mut self, keys: Vec<DatabaseKey>) {
+        if keys.is_empty() {
+            return;
+        }
+        self.command(command(&[b"SET", b"r0", &token(self.process, &mut 0)]));
         for key in keys {
             if key.db() != self.connection.db {
                 self.session(&[b"SELECT", key.db().to_string().as_bytes()], Expect::Ok);

@@ -43,7 +43,7 @@ use replica::Witness;
 
 use crate::clients::client::{Client, Role};
 use crate::clients::workload::Workload;
-use crate::history::{History, Outcome, Position};
+use crate::history::{History, Operation, Outcome, Position};
 use crate::judges::Violation;
 use crate::profile::Profile;
 use crate::report::{FaultClass, FaultCounts};
@@ -244,8 +244,8 @@ impl Clients {
         self.shared.open
     }
 
-    /// A fresh client reads every key through a node. Counts as open until all are read, or
-    /// given up.
+    /// A fresh client writes a key through a node, and then reads every key. Counts as open until
+    /// all are read, or given up.
     pub fn final_reads(&mut self, node: NodeId, scene: &mut Scene<'_>) {
         let keys = self.shared.workload.touched();
         self.shared.open += keys.len();
@@ -257,6 +257,14 @@ impl Clients {
         client.connect(scene);
         client.schedule(scene);
         self.clients.push(client);
+    }
+
+    /// The first of the operations of [`Clients::final_reads`] that was not served.
+    pub fn final_failure<'h>(&self, history: &'h History) -> Option<&'h Operation> {
+        let is_final = |process: u32| self.clients[process as usize].is_reader();
+        history.operations.iter().rev().find(|operation| {
+            is_final(operation.process) && !matches!(operation.outcome, Outcome::Done(_))
+        })
     }
 
     /// What was wrong with the replies themselves, if anything ever was: bytes that are not RESP, a

@@ -1,6 +1,8 @@
 //! The end of a run: a random quorum is healed, the rest is frozen as failed, and everything that was
 //! promised must come about. If it does not, what is missing is named.
 
+use buggify::Point;
+use raft::{NodeId, Term};
 use replica::Replica;
 use vfs::Crash;
 
@@ -12,6 +14,7 @@ use crate::tape::{Site, SiteKind};
 use crate::world::World;
 use crate::world::node::Down;
 use crate::world::queue::Event;
+use crate::world::watch::operation_text;
 
 /// How long operations of clients may take to end once nothing is wrong, beside their own timeouts.
 const SETTLE_US: u64 = 20_000_000;
@@ -43,6 +46,7 @@ impl World {
         self.with_clients(|clients, scene| clients.settle(scene));
         self.demand(SETTLE_US, World::missing_answers);
         self.demand(patience_us, |world| world.missing_equality(&core));
+        let reign = self.reign(&core);
         for &node in &core {
             let id = self.nodes[node].id;
             self.with_clients(|clients, scene| clients.final_reads(id, scene));
@@ -52,6 +56,8 @@ impl World {
         // A gateway's patience is at most sixteen of the longest election timeouts, or eight seconds.
         let resend_us = 16 * self.swarm.election_timeout_max_us() + SETTLE_US;
         self.demand(resend_us, |world| world.missing_quiet(&core));
+        self.demand_service();
+        self.demand_stability(reign, &core);
         if self.failure.is_none() {
             let replicas: Vec<&Replica> = core
                 .iter()
@@ -92,6 +98,53 @@ impl World {
         let names: Vec<String> = whole.iter().map(|node| format!("n{}", node + 1)).collect();
         self.phase(&format!("the core is {}", names.join(" ")));
         whole
+    }
+
+    /// Whatever was asked now that all is well had to be served: writes, too.
+    fn demand_service(&mut self) {
+        if let Some(operation) = self.clients.final_failure(&self.history)
+            && self.failure.is_none()
+        {
+            let detail = format!("nothing is wrong any more: {}", operation_text(operation));
+            self.fail(Violation {
+                property: "service",
+                detail,
+            });
+        }
+    }
+
+    /// Who leads, and in which term, unless something may rightly end it: a node that is about to stop,
+    /// a point that has leaders resign, or delays that are as long as an election timeout.
+    fn reign(&self, core: &[usize]) -> Option<(Option<NodeId>, Term)> {
+        let is_stopping = |&node: &usize| {
+            let process = self.nodes[node].process.as_ref();
+            process.is_none_or(|process| process.stops_at_us.is_some())
+        };
+        let may_resign = self.swarm.points.contains(&Point::ResignUnasked);
+        let may_be_late = self.swarm.jitter_us * 16 > self.swarm.election_timeout_ms * 1000;
+        if core.iter().any(is_stopping) || may_resign || may_be_late {
+            return None;
+        }
+        let view = self.views(core).ok()?[0];
+        Some((view.leader, view.term))
+    }
+
+    /// Nobody deposes a leader without need.
+    fn demand_stability(&mut self, reign: Option<(Option<NodeId>, Term)>, core: &[usize]) {
+        let Some((leader, term)) = reign.filter(|_| self.failure.is_none()) else {
+            return;
+        };
+        let now = self
+            .views(core)
+            .map(|views| (views[0].leader, views[0].term));
+        if now != Ok((leader, term)) {
+            self.fail(Violation {
+                property: "stability",
+                detail: format!(
+                    "{leader:?} led in {term}, nothing was wrong, and now it is {now:?}"
+                ),
+            });
+        }
     }
 
     fn phase(&mut self, text: &str) {

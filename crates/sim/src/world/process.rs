@@ -434,6 +434,12 @@ impl World {
 
     /// A failed write or sync is final: the process ends without another word.
     fn disk_failed(&mut self, node: usize, error: &WalError) {
+        if let WalError::OutOfOrder { .. } = error {
+            self.fail(Violation {
+                property: "log_order",
+                detail: format!("n{}: {error}", node + 1),
+            });
+        }
         let place = &self.nodes[node];
         let is_planned_halt = place.vfs.halted_in().is_some();
         let how = match is_planned_halt {

@@ -158,7 +158,7 @@ fn name(node: Option<NodeId>) -> String {
 }
 
 /// An operation and what became of it, in a line.
-fn operation_text(operation: &Operation) -> String {
+pub(super) fn operation_text(operation: &Operation) -> String {
     let commands: Vec<String> = operation
         .commands
         .iter()

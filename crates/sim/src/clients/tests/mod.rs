@@ -418,6 +418,8 @@ fn the_last_reads_read_every_key_once() {
             assert!(matches!(operation.outcome, Outcome::Done(_)));
             read.push(operation.commands[0][1].clone());
         }
+        assert_eq!(stage.clients.final_failure(&stage.history), None);
+        assert_eq!(read.remove(0), b"r0", "it is written");
         read.sort();
         let mut asked: Vec<Vec<u8>> = stage.history.operations[..before]
             .iter()
