@@ -175,7 +175,7 @@ impl<'a, 'b> Replay<'a, 'b> {
 
     /// Whether a transaction was right to take place, or to be given up.
     fn watched(&self, record: &Record<'_>, this: &Asked<'_>, holds: bool) -> Result<(), Violation> {
-        let wrong = |what: &str| Err(violation("watch", format!("{this} {what}")));
+        let wrong = |what: &str| Err(violation("wrong watch", format!("{this} {what}")));
         let logged = record.watches.as_deref().unwrap_or_default();
         for watch in &this.watches {
             if !logged
@@ -220,7 +220,7 @@ impl<'a, 'b> Replay<'a, 'b> {
     ) -> Result<(), Violation> {
         if this.calls.len() != replies.len() {
             return Err(violation(
-                "replies",
+                "wrong reply",
                 format!(
                     "{this} was answered with {} replies: {replies:?}",
                     replies.len()
@@ -233,8 +233,8 @@ impl<'a, 'b> Replay<'a, 'b> {
             };
             if !expected.admits(reply) {
                 let property = match call.kind {
-                    Kind::Read => "reads",
-                    _ => "replies",
+                    Kind::Read => "wrong read",
+                    _ => "wrong reply",
                 };
                 return Err(violation(
                     property,

@@ -212,7 +212,7 @@ fn a_stale_read_is_caught_by_its_place_and_by_its_value() {
     let mut story = good();
     // A server that lies about the place as well.
     story.read(1, "GET r1", "a");
-    story.breaks("reads", "GET r1 was told Text([97])");
+    story.breaks("wrong read", "GET r1 was told Text([97])");
 }
 
 #[test]
@@ -275,7 +275,7 @@ fn increments_are_counted() {
     story.breaks("exactly once", "INCR n1");
     let mut story = good();
     story.put(2, "INCR n1", "5");
-    story.breaks("replies", "INCR n1 was told Integer(5)");
+    story.breaks("wrong reply", "INCR n1 was told Integer(5)");
 }
 
 #[test]
@@ -332,7 +332,7 @@ fn a_read_in_a_batch_sees_what_stands_before_it() {
     story.passes();
     let mut wrong = story.clone();
     wrong.history.operations[get].outcome = Outcome::Done(replies("nil"));
-    wrong.breaks("reads", "GET r6");
+    wrong.breaks("wrong read", "GET r6");
     let mut wrong = story.clone();
     wrong.history.operations[get].position = Some(Position { index, order: 2 });
     wrong.breaks("acknowledged is present", "1 records");
@@ -346,13 +346,13 @@ fn keys_that_expire_are_judged_by_the_time_of_the_log() {
     story.passes();
     let mut late = story.clone();
     late.read(1, "PTTL t1", "101");
-    late.breaks("reads", "Between(1, 100)");
+    late.breaks("wrong read", "Between(1, 100)");
     story.now += 500;
     story.put(2, "INCR n1", "4");
     story.read(1, "GET t1", "nil");
     story.passes();
     story.read(1, "GET t1", "a");
-    story.breaks("reads", "GET t1");
+    story.breaks("wrong read", "GET t1");
 }
 
 /// A transaction that watches a key, which has the version of its second entry.
@@ -377,22 +377,22 @@ fn a_watch_decides_as_the_versions_in_the_log_say() {
     // And is not believed if it decided otherwise.
     let mut story = good();
     watched(&mut story, now, "nil");
-    story.breaks("watch", "given up although");
+    story.breaks("wrong watch", "given up although");
     let mut story = good();
     watched(&mut story, now - 1, "OK;OK;d");
-    story.breaks("watch", "answered although");
+    story.breaks("wrong watch", "answered although");
     // The version is right, and the value is not what was read: the key was read before.
     let mut story = good();
     let op = story.ask(2, "WATCH r1 b;SET r1 d");
     let index = story.log(2, &[&format!("WATCH r1 {now};SET r1 d")]);
     story.answer(op, "OK;OK", (index, 0));
-    story.breaks("watch", "r1 held b when it was read and holds c now");
+    story.breaks("wrong watch", "r1 held b when it was read and holds c now");
     // The watch was forgotten.
     let mut story = good();
     let op = story.ask(2, "WATCH r1 c;SET r1 d");
     let index = story.log(2, &["SET r1 d"]);
     story.answer(op, "OK;OK", (index, 0));
-    story.breaks("watch", "the log does not know of it");
+    story.breaks("wrong watch", "the log does not know of it");
 }
 
 #[test]
