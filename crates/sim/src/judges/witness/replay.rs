@@ -4,7 +4,7 @@ use crate::history::Reply;
 use crate::judges::Violation;
 use crate::judges::witness::deliveries::Published;
 use crate::judges::witness::ledger::{Entry, Record};
-use crate::judges::witness::model::{Call, Clock, Kind, Model};
+use crate::judges::witness::model::{Call, Clock, Kind, Model, show};
 use crate::judges::witness::operations::{Asked, Moment, Told};
 use crate::judges::witness::{WitnessStats, violation};
 
@@ -238,7 +238,10 @@ impl<'a, 'b> Replay<'a, 'b> {
                 };
                 return Err(violation(
                     property,
-                    format!("{this}: {call} was told {reply:?}, by the log it is {expected:?}"),
+                    format!(
+                        "{this}: {call} was told {}, by the log it is {expected}",
+                        show(reply)
+                    ),
                 ));
             }
             self.stats.compared_replies += 1;

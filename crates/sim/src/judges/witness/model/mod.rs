@@ -9,6 +9,7 @@ mod commands;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use crate::history::Reply;
 
@@ -52,6 +53,30 @@ impl Expected {
             }
             (Expected::Between(..), _) => false,
         }
+    }
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Expected::Exactly(reply) => formatter.write_str(&show(reply)),
+            Expected::Between(least, i64::MAX) => write!(formatter, "at least {least}"),
+            Expected::Between(least, most) => write!(formatter, "from {least} to {most}"),
+        }
+    }
+}
+
+/// A reply as people read it.
+pub(super) fn show(reply: &Reply) -> String {
+    match reply {
+        Reply::Text(text) => format!("\"{}\"", text.escape_ascii()),
+        Reply::Integer(number) => number.to_string(),
+        Reply::Null => "nil".to_owned(),
+        Reply::List(items) => {
+            let items: Vec<String> = items.iter().map(show).collect();
+            format!("[{}]", items.join(", "))
+        }
+        Reply::Error(text) => format!("({text})"),
     }
 }
 
