@@ -5,7 +5,7 @@ mod answer;
 
 use raft::NodeId;
 
-use crate::clients::connection::{Connection, Expect, Requests};
+use crate::clients::connection::{Connection, Expect, Pending, Requests};
 use crate::clients::optimistic::Optimistic;
 use crate::clients::workload::{DatabaseKey, Workload};
 use crate::clients::{Action, PROPERTY, Scene, Shared};
@@ -185,21 +185,38 @@ impl Client {
         };
         // They were counted when they were bound to be asked.
         shared.open -= keys.len();
-        let channels = shared.workload.channels();
-        let mut requests = self.requests(shared, scene);
         if resp3 {
+            let mut requests = self.requests(shared, scene);
             requests.session(&[b"HELLO", b"3"], Expect::Hello);
         }
         if subscribes {
-            let command: Vec<&[u8]> = std::iter::once(b"SUBSCRIBE".as_slice())
-                .chain(channels.iter().map(Vec::as_slice))
-                .collect();
-            requests.subscribe(&command);
+            self.subscribe(shared, scene);
         }
-        requests.read_all(keys);
+        self.requests(shared, scene).read_all(keys);
         self.send(scene);
         if !shared.settled && !matches!(self.role, Role::Reader { .. }) {
             self.plan_act(shared, scene);
+        }
+    }
+
+    /// Asks to hear all channels.
+    fn subscribe(&mut self, shared: &mut Shared, scene: &mut Scene<'_>) {
+        let channels = shared.workload.channels();
+        let command: Vec<&[u8]> = std::iter::once(b"SUBSCRIBE".as_slice())
+            .chain(channels.iter().map(Vec::as_slice))
+            .collect();
+        self.requests(shared, scene).subscribe(&command);
+    }
+
+    /// Hears no channel, because no quorum could be asked, and asks again.
+    pub(crate) fn subscribe_again(&mut self, shared: &mut Shared, scene: &mut Scene<'_>) {
+        let is_confirmation = |pending: &Pending| matches!(pending.expect, Expect::Subscribed);
+        while self.connection.pending.front().is_some_and(is_confirmation) {
+            self.connection.pending.pop_front();
+        }
+        if !shared.settled {
+            self.subscribe(shared, scene);
+            self.send(scene);
         }
     }
 

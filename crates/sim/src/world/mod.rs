@@ -20,7 +20,6 @@
 //! | `watch` | what judges and people are shown |
 
 mod gateways;
-mod interim;
 mod nemesis;
 mod network;
 mod node;
@@ -36,11 +35,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clients::{Action, Clients, Scene};
 use crate::history::History;
-use crate::judges::{Shadow, Violation};
+use crate::judges::{Judges, Shadow, Violation};
 use crate::report::{Failure, FaultClass, RunOptions, RunReport, TraceEvent};
 use crate::tape::{Site, SiteKind, Tape};
 use crate::world::gateways::Connection;
-use crate::world::interim::Judges;
 use crate::world::nemesis::Undo;
 use crate::world::network::Network;
 use crate::world::node::Node;

@@ -7,7 +7,8 @@ use replica::Replica;
 use vfs::Crash;
 
 use crate::judges::invariants::no_leaks::left_over;
-use crate::judges::{View, Violation};
+use crate::judges::linearizable::{self, Limits, Verdict};
+use crate::judges::{self, View, Violation};
 use crate::profile::Profile;
 use crate::report::TraceKind;
 use crate::tape::{Site, SiteKind};
@@ -18,6 +19,10 @@ use crate::world::watch::operation_text;
 
 /// How long operations of clients may take to end once nothing is wrong, beside their own timeouts.
 const SETTLE_US: u64 = 20_000_000;
+
+/// How far the search for an order of the operations on a key goes; beyond it, it is given up and
+/// counted.
+const SEARCH_STEPS_MAX: u64 = 300_000;
 
 /// How often the world looks whether what it waits for has come.
 const LOOK_US: u64 = 20_000;
@@ -247,5 +252,26 @@ impl World {
     }
 
     /// Judges the history of all clients as a whole.
-    fn judge_history(&mut self) {}
+    fn judge_history(&mut self) {
+        if let Err(violation) = self.history_verdict() {
+            self.fail(violation);
+        }
+    }
+
+    fn history_verdict(&mut self) -> Result<(), Violation> {
+        judges::witness::check(&self.history, &self.shadow)?;
+        judges::deliveries::check(&self.history)?;
+        let limits = Limits {
+            steps_max: SEARCH_STEPS_MAX,
+            ..Limits::default()
+        };
+        match linearizable::check(&self.history, limits) {
+            Verdict::Violation { violation, .. } => Err(violation),
+            Verdict::Inconclusive { partitions, .. } => {
+                self.report.inconclusive += partitions;
+                Ok(())
+            }
+            Verdict::Linearizable(_) => Ok(()),
+        }
+    }
 }

@@ -120,8 +120,12 @@ impl World {
     pub(super) fn refused(&mut self, node: usize, text: String) {
         let place = &mut self.nodes[node];
         place.down = Down::Refused;
-        let id = place.id;
-        if !place.is_damaged {
+        let (id, is_damaged) = (place.id, place.is_damaged);
+        self.see(&Fact::Refused {
+            node: id,
+            reason: &text,
+        });
+        if !is_damaged {
             self.fail(Violation {
                 property: "recovery",
                 detail: format!("{id} refuses to start on a disk that was never damaged: {text}"),

@@ -29,6 +29,12 @@ impl Client {
         let Some(&pending) = self.connection.pending.front() else {
             return Err(format!("nothing was asked that has the reply {value:?}"));
         };
+        if let (Expect::Subscribed, Value::Error(text)) = (pending.expect, &value)
+            && says_no(text)
+        {
+            self.subscribe_again(shared, scene);
+            return Ok(());
+        }
         let outcome = self.outcome(pending, value)?;
         self.connection.pending.pop_front();
         if let Some(op) = pending.op {
