@@ -261,6 +261,7 @@ impl World {
     fn history_verdict(&mut self) -> Result<(), Violation> {
         judges::witness::check(&self.history, &self.shadow)?;
         judges::deliveries::check(&self.history)?;
+        judges::list_append::check(&self.history)?;
         let limits = Limits {
             steps_max: SEARCH_STEPS_MAX,
             ..Limits::default()
