@@ -4,6 +4,7 @@ pub(crate) mod canaries;
 pub(crate) mod check;
 pub(crate) mod failing;
 pub(crate) mod files;
+pub(crate) mod model;
 pub(crate) mod profiles;
 pub(crate) mod quiet;
 pub(crate) mod replay;

@@ -29,7 +29,7 @@ mod state;
 mod tables;
 mod trace;
 
-pub use crate::model::run::run;
+pub use crate::model::run::{Outcome, run};
 pub use crate::model::scope::{Elections, Scope, Start};
 pub use crate::model::search::{
     Explored, Found, Limits, Progress, Reached, explore, explore_telling,

@@ -9,14 +9,24 @@ use crate::model::search::{Explored, Limits, Progress, explore_telling};
 /// How often progress is told, in states.
 const STATES_PER_LINE: usize = 2_000_000;
 
+/// What came of a search of several scopes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All of them were seen completely, and nothing is broken.
+    Sound,
+    /// A property is broken in one of them.
+    Broken,
+    /// Nothing is broken, but a limit ended the search of one of them.
+    Incomplete,
+}
+
 /// Searches the scopes one after the other, tells how far it is on `out`, and prints a table of them.
-/// Returns whether all of them were seen completely, with nothing broken.
 ///
 /// # Errors
 /// If `out` cannot be written to.
-pub fn run(scopes: &[Scope], limits: Limits, out: &mut dyn Write) -> io::Result<bool> {
+pub fn run(scopes: &[Scope], limits: Limits, out: &mut dyn Write) -> io::Result<Outcome> {
     let mut rows = Vec::new();
-    let mut is_sound = true;
+    let mut outcome = Outcome::Sound;
     for &scope in scopes {
         writeln!(out, "{}: {}", scope.name, scope.about)?;
         let began = Instant::now();
@@ -40,7 +50,11 @@ pub fn run(scopes: &[Scope], limits: Limits, out: &mut dyn Write) -> io::Result<
                 writeln!(out, "  {line}")?;
             }
         }
-        is_sound &= explored.complete && explored.violation.is_none();
+        if explored.violation.is_some() {
+            outcome = Outcome::Broken;
+        } else if !explored.complete && outcome == Outcome::Sound {
+            outcome = Outcome::Incomplete;
+        }
         rows.push(row(&explored, seconds));
     }
     writeln!(
@@ -52,7 +66,7 @@ pub fn run(scopes: &[Scope], limits: Limits, out: &mut dyn Write) -> io::Result<
     for row in rows {
         writeln!(out, "{row}")?;
     }
-    Ok(is_sound)
+    Ok(outcome)
 }
 
 fn tell(progress: &Progress, seconds: f64, out: &mut dyn Write) -> io::Result<()> {

@@ -20,6 +20,9 @@ use crate::report::{TraceEvent, TraceKind};
 /// How many characters a column has.
 const COLUMN: usize = 5;
 
+/// How many characters of an event's words are shown: a client may say a lot at once.
+const WORDS: usize = 140;
+
 /// A line that explains the signs.
 pub const LEGEND: &str = "columns: | follower, p pre-candidate, c candidate, L leader, blank: not running\n\
                           signs: o....> sent, o....x sent and lost, o---->  arrived, # durable, ! fault, \
@@ -45,12 +48,20 @@ pub fn render_tail(trace: &[TraceEvent], nodes: usize, count: usize) -> String {
             event.step,
             seconds(event.at_us),
             picture(&lanes, &event.kind),
-            describe(event)
+            shortened(describe(event))
         );
         text.push_str(line.trim_end());
         text.push('\n');
     }
     text
+}
+
+fn shortened(mut words: String) -> String {
+    if let Some((end, _)) = words.char_indices().nth(WORDS) {
+        words.truncate(end);
+        words.push('…');
+    }
+    words.replace('\n', " ")
 }
 
 /// A time as seconds with all its digits.
@@ -265,5 +276,18 @@ mod tests {
         let text = render_tail(&sample(), 1, 200);
         assert_eq!(text.lines().count(), 11);
         assert_eq!(render_tail(&[], 0, 200), "     step         time\n");
+    }
+
+    #[test]
+    fn long_words_are_cut() {
+        let chatty = event(
+            1,
+            TraceKind::Phase {
+                text: "ä\n".repeat(1000),
+            },
+        );
+        let text = render_tail(&[chatty], 1, 1);
+        assert_eq!(text.lines().count(), 2);
+        assert!(text.ends_with("…\n") && text.chars().count() < 250);
     }
 }

@@ -63,6 +63,7 @@ function drawLanes() {
   pen.beginPath();
   pen.rect(LEFT, AXIS - 12, width - LEFT - RIGHT, height - AXIS + 12);
   pen.clip();
+  drawFaultBands(pen);
   drawFaultLines(pen);
   for (let node = 1; node <= NODES; node++) drawNode(pen, node);
   drawMessages(pen);
@@ -323,6 +324,20 @@ function placesOf(event) {
   const nodes = nodesOf(nodeA[event]);
   if (!nodes.length) return [[x, AXIS - 6]];
   return nodes.map((name) => [x, yOf(Number(name.slice(1))) - frame.bar / 2 - 8]);
+}
+
+// Faults that last: a band behind the lanes that they strike, or behind all of them.
+function drawFaultBands(pen) {
+  pen.fillStyle = colours.bad;
+  for (const { event, from, to, nodes } of faultBands) {
+    if (to < view.from || from > view.to || !isShown(event)) continue;
+    const left = Math.max(xOf(from), LEFT);
+    const wide = Math.max(1, Math.min(xOf(to), frame.width) - left);
+    pen.globalAlpha = nodes.length ? 0.09 : 0.05;
+    if (!nodes.length) pen.fillRect(left, AXIS, wide, NODES * frame.pitch);
+    for (const node of nodes) pen.fillRect(left, yOf(node) - frame.bar * 1.5, wide, frame.bar * 3);
+  }
+  pen.globalAlpha = 1;
 }
 
 function drawFaultLines(pen) {

@@ -69,6 +69,7 @@ function linesOf(thing) {
   if (kind[event] === SENT && extra[event] >= 0) {
     lines.push(["arrives", `${clock(extra[event])} s, after ${lasting(extra[event] - at[event])}`]);
   }
+  if (kind[event] === FAULT && faultEnd(event) > at[event]) lines.push(["lasts", lasting(faultEnd(event) - at[event])]);
   return lines;
 }
 

@@ -297,7 +297,7 @@ function fillHelp() {
       sample("failed", "it certainly took no effect"),
     ]),
     ...part("Marks", [
-      key("╲→", "a message; its colour is its kind"), key("╲✕", "a message that is lost"), key("▲", "a fault"),
+      key("╲→", "a message; its colour is its kind"), key("╲✕", "a message that is lost"), key("▲", "a fault; a red band as long as it lasts"),
       key("✕", "a process ends"), key("▶", "a process starts"), key("❙", "a write is durable"),
     ]),
     ...part("Keys", [

@@ -144,10 +144,21 @@ const spans = Array.from({ length: NODES }, () => []);
 
 // ---- Marks: all events that are drawn at one moment. Phases: {from, to, text}. ----
 
+// How long a fault lasts, as its text says: "for 1200 us", "until 88000 us".
+function faultEnd(event) {
+  const said = /\b(for|until) (\d+) us/.exec(text(event));
+  if (!said) return at[event];
+  return said[1] === "for" ? at[event] + Number(said[2]) : Number(said[2]);
+}
+
+const faultBands = []; // {event, from, to, nodes}
 const marks = [];
 const phases = [];
 for (let event = 0; event < COUNT; event++) {
   if ([STARTED, ENDED, DURABLE, FAULT].includes(kind[event])) marks.push(event);
+  if (kind[event] === FAULT && faultEnd(event) > at[event]) {
+    faultBands.push({ event, from: at[event], to: faultEnd(event), nodes: nodesOf(nodeA[event]).map((name) => Number(name.slice(1))) });
+  }
   if (kind[event] === PHASE) {
     if (phases.length) phases[phases.length - 1].to = at[event];
     phases.push({ from: at[event], to: END, text: text(event) });
