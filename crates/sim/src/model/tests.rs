@@ -180,9 +180,9 @@ fn a_run_prints_a_row_for_each_scope() {
         narrow("figure-8", |scope| scope.timeouts = 1),
     ];
     let mut printed = Vec::new();
-    let is_sound = run(&scopes, Limits::NONE, &mut printed).expect("memory can be written to");
+    let outcome = run(&scopes, Limits::NONE, &mut printed).expect("memory can be written to");
     let printed = String::from_utf8_lossy(&printed);
-    assert!(is_sound, "{printed}");
+    assert_eq!(outcome, Outcome::Sound, "{printed}");
     for name in ["takeover", "figure-8"] {
         let row = printed
             .lines()

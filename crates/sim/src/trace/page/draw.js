@@ -288,7 +288,7 @@ function drawCrosses(pen, list) {
 function drawLabel(pen, event) {
   let [x, y, xEnd, yEnd] = ends(event);
   const long = Math.hypot(xEnd - x, yEnd - y);
-  if (long < 60) return;
+  if (long < 60 || Math.abs(xEnd - x) < 24) return; // too steep to read
   let angle = Math.atan2(yEnd - y, xEnd - x);
   if (Math.abs(angle) > Math.PI / 2) angle += Math.PI;
   pen.save();
@@ -422,6 +422,15 @@ function drawClients(pen) {
   processes.forEach((process, row) => {
     const y = clientY(row) - high / 2;
     let last = -1;
+    let labelled = null; // the label that waits to see how much room the next operation leaves
+    const label = (until) => {
+      if (!labelled || until - labelled.left < 50) return;
+      pen.globalAlpha = 1;
+      pen.fillStyle = colours.ink;
+      fillTextWithin(pen, labelled.asked, labelled.left + 3, y + high / 2 + 0.5, until - labelled.left - 6);
+    };
+    pen.textAlign = "left";
+    pen.font = "9px system-ui, sans-serif";
     eachOperation(row, (op) => {
       const left = Math.max(xOf(op.from), LEFT - 5);
       const right = Math.min(xOf(op.to), frame.width);
@@ -430,14 +439,11 @@ function drawClients(pen) {
       pen.fillStyle = colours[op.outcome === "open" ? "unknown" : op.outcome];
       pen.globalAlpha = op.outcome === "done" ? 0.85 : 0.65;
       pen.fillRect(left, y, Math.max(1, right - left - 0.5), high);
-      if (right - left > 50 && high > 8) {
-        pen.globalAlpha = 1;
-        pen.fillStyle = colours.ink;
-        pen.textAlign = "left";
-        pen.font = "9px system-ui, sans-serif";
-        fillTextWithin(pen, op.asked, left + 3, y + high / 2 + 0.5, right - left - 6);
-      }
+      if (high <= 8) return;
+      label(Math.min(left, labelled?.right ?? 0));
+      labelled = { left, right, asked: op.asked };
     });
+    label(labelled?.right ?? 0);
   });
   pen.globalAlpha = 1;
   pen.font = "11px system-ui, sans-serif";
