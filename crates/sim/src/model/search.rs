@@ -11,7 +11,8 @@ use crate::model::trace;
 /// Where a search stops before it has seen everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The most states to look at.
+    /// The most states to look at. Each takes some 40 bytes, and 100 more until its successors are
+    /// known.
     pub states_max: usize,
     /// The most steps from the start.
     pub depth_max: usize,
