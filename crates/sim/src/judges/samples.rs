@@ -393,7 +393,7 @@ pub(crate) fn keys(history: &History) -> Vec<Vec<u8>> {
     keys
 }
 
-fn words(text: &str) -> Vec<Vec<Vec<u8>>> {
+pub(crate) fn words(text: &str) -> Vec<Vec<Vec<u8>>> {
     let command = |part: &str| {
         let words = part.split_whitespace();
         words.map(|word| word.as_bytes().to_vec()).collect()

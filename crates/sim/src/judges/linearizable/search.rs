@@ -19,9 +19,9 @@
 //! - On a key whose values come only once, the write that saw the present value takes effect as soon as
 //!   it is the last who saw it: no other write can come first.
 //!
-//! In practice one unknown operation at a time explains what was seen. So the search first allows one, then
-//! three, then any number of them to take effect between two returns: an order found is an order, only
-//! "there is none" needs the last.
+//! In practice an unknown operation took effect where nothing else explains what was seen, and two at a
+//! time are rare. So the search first uses them only there, then one at a time anywhere, then any number:
+//! an order found is an order, only "there is none" needs the last.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -82,6 +82,15 @@ struct Class {
     called: u32,
 }
 
+/// Which of the possible uses of unknown operations are tried.
+#[derive(Clone, Copy)]
+struct Effort {
+    /// None, as long as something is possible without.
+    is_lazy: bool,
+    /// How many may take effect between two returns.
+    gap_max: u32,
+}
+
 struct Search<'a> {
     problem: &'a Problem,
     shapes: Vec<Shape>,
@@ -111,8 +120,7 @@ struct Search<'a> {
     /// The known operations that were called and have not returned, in order of their calls.
     open: Vec<usize>,
     has_expiry: bool,
-    /// How many unknown operations may take effect between two returns.
-    gap_max: u32,
+    effort: Effort,
     /// Whether this kept the search from something.
     was_narrow: bool,
     steps: u64,
@@ -128,8 +136,9 @@ fn mask(slots: &[u32]) -> u128 {
 /// Searches for an order. Returns how it ended, and how many steps it took.
 pub(crate) fn search(problem: &Problem, program_order: bool, steps_max: u64) -> (End, u64) {
     let mut steps = 0;
-    for gap_max in [1, 3, u32::MAX] {
-        let mut search = Search::new(problem, program_order, gap_max);
+    for (is_lazy, gap_max) in [(true, 2), (false, 1), (false, u32::MAX)] {
+        let effort = Effort { is_lazy, gap_max };
+        let mut search = Search::new(problem, program_order, effort);
         search.steps_max = steps_max.saturating_sub(steps);
         let end = search.run();
         steps += search.steps;
@@ -141,7 +150,7 @@ pub(crate) fn search(problem: &Problem, program_order: bool, steps_max: u64) -> 
 }
 
 impl<'a> Search<'a> {
-    fn new(problem: &'a Problem, program_order: bool, gap_max: u32) -> Search<'a> {
+    fn new(problem: &'a Problem, program_order: bool, effort: Effort) -> Search<'a> {
         let items = problem.items.len();
         let steps = || problem.items.iter().flat_map(|item| &item.steps);
         let mut search = Search {
@@ -164,7 +173,7 @@ impl<'a> Search<'a> {
             free: u128::MAX,
             open: Vec::new(),
             has_expiry: steps().any(|step| step.kind.sets_expiry()),
-            gap_max,
+            effort,
             was_narrow: false,
             steps: 0,
             steps_max: 0,
@@ -345,42 +354,69 @@ impl<'a> Search<'a> {
             if levels.len() <= place {
                 levels.resize_with(place + 1, Vec::new);
             }
-            levels[place].push((situation, used.saturating_add(self.gap_max)));
+            levels[place].push((situation, used.saturating_add(self.effort.gap_max)));
         }
         let mut seen: Fast<(u128, u32), Vec<u32>> = Fast::default();
         let mut next = Vec::new();
         let mut level = base;
         while let Some(mut stack) = levels.pop_front() {
+            let mut finished = Vec::new();
             while let Some((situation, used_max)) = stack.pop() {
                 if self.steps > self.steps_max {
                     return;
                 }
-                let others = seen.entry((situation.known, situation.state)).or_default();
-                let sets = &self.sets;
-                if others
-                    .iter()
-                    .any(|&it| sets.is_within(it, situation.unknown))
-                {
+                if self.is_needless(situation, &mut seen) {
                     continue;
                 }
-                others.push(situation.unknown);
-                next.clear();
-                self.successors(situation, &involved, level < used_max, &mut next);
-                for &successor in &next {
+                self.known_successors(situation, &involved, &mut next);
+                for successor in next.drain(..) {
+                    match successor.known & bit != 0 {
+                        true => done.push(successor),
+                        false => stack.push((successor, used_max)),
+                    }
+                }
+                finished.push((situation, used_max));
+            }
+            if self.effort.is_lazy && !done.is_empty() && !involved.classes.is_empty() {
+                self.was_narrow = true;
+                return;
+            }
+            for (situation, used_max) in finished {
+                if self.steps > self.steps_max {
+                    return;
+                }
+                self.unknown_successors(situation, &involved, level < used_max, &mut next);
+                for successor in next.drain(..) {
                     if successor.known & bit != 0 {
                         done.push(successor);
-                    } else if self.sets.used(successor.unknown) == level {
-                        stack.push((successor, used_max));
-                    } else {
-                        if levels.is_empty() {
-                            levels.push_back(Vec::new());
-                        }
-                        levels[0].push((successor, used_max));
+                        continue;
                     }
+                    if levels.is_empty() {
+                        levels.push_back(Vec::new());
+                    }
+                    levels[0].push((successor, used_max));
                 }
             }
             level += 1;
         }
+    }
+
+    /// Whether a situation was met already that differs only in having used fewer unknown operations.
+    fn is_needless(
+        &mut self,
+        situation: Situation,
+        seen: &mut Fast<(u128, u32), Vec<u32>>,
+    ) -> bool {
+        let others = seen.entry((situation.known, situation.state)).or_default();
+        self.steps += others.len() as u64 / 4;
+        let sets = &self.sets;
+        let is_needless = others
+            .iter()
+            .any(|&it| sets.is_within(it, situation.unknown));
+        if !is_needless {
+            others.push(situation.unknown);
+        }
+        is_needless
     }
 
     /// What can matter for an item: operations that touch its keys, those that come before such in their
@@ -418,12 +454,11 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The situations after one more operation took effect.
-    fn successors(
+    /// The situations after one more known operation took effect, or a key expired.
+    fn known_successors(
         &mut self,
         from: Situation,
         involved: &Involved,
-        may_use_unknown: bool,
         next: &mut Vec<Situation>,
     ) {
         for &item in &involved.open {
@@ -432,6 +467,19 @@ impl<'a> Search<'a> {
                 self.known_successor(from, item, next);
             }
         }
+        if self.has_expiry {
+            self.expire(from, involved, next);
+        }
+    }
+
+    /// The situations after one more unknown operation took effect.
+    fn unknown_successors(
+        &mut self,
+        from: Situation,
+        involved: &Involved,
+        may_use: bool,
+        next: &mut Vec<Situation>,
+    ) {
         for &class in &involved.classes {
             let Class { item, called } = self.classes[class as usize];
             if self.sets.count(from.unknown, class) == called {
@@ -441,9 +489,9 @@ impl<'a> Search<'a> {
             if state == NONE || state == from.state || !self.may_leave(from, state, item) {
                 continue;
             }
-            if !may_use_unknown {
+            if !may_use {
                 self.was_narrow = true;
-                continue;
+                return;
             }
             let unknown = self.sets.with(from.unknown, class);
             let mut to = Situation {
@@ -453,9 +501,6 @@ impl<'a> Search<'a> {
             };
             self.settle(&mut to);
             next.push(to);
-        }
-        if self.has_expiry {
-            self.expire(from, involved, next);
         }
     }
 
@@ -639,10 +684,11 @@ impl<'a> Search<'a> {
     }
 
     /// Drops situations that differ from another one only in having used more unknown operations.
-    fn drop_weaker(&self, all: &mut Vec<Situation>) {
+    fn drop_weaker(&mut self, all: &mut Vec<Situation>) {
         if all.len() < 2 {
             return;
         }
+        self.steps += all.len() as u64;
         all.sort_by_key(|it| (it.state, it.known, self.sets.used(it.unknown), it.unknown));
         let mut kept: Vec<Situation> = Vec::with_capacity(all.len());
         let mut group = 0;
@@ -652,6 +698,7 @@ impl<'a> Search<'a> {
             if kept.get(group).is_none_or(|it| !is_same(it)) {
                 group = kept.len();
             }
+            self.steps += (kept.len() - group) as u64 / 4;
             let mut others = kept[group..].iter();
             if !others.any(|it| self.sets.is_within(it.unknown, situation.unknown)) {
                 kept.push(situation);

@@ -76,6 +76,10 @@ struct Draft {
     /// The longest value seen, as tokens, and who saw it.
     longest: Vec<Vec<u8>>,
     longest_op: usize,
+    /// The same as it was read.
+    value: Vec<u8>,
+    /// By length in bytes: how many tokens there were.
+    lengths: BTreeMap<usize, usize>,
 }
 
 impl Lists {
@@ -105,7 +109,8 @@ impl Lists {
             places.insert(entry.op, lists.transactions.len());
             let mut reads = Vec::new();
             if is_done {
-                for list in 0..reader.drafts.len() {
+                let touched: BTreeSet<u32> = entry.steps.iter().map(|step| step.key).collect();
+                for list in touched.into_iter().map(|key| reader.list_of(key)) {
                     let length = reader.take_entry(entry, list)?;
                     reads.extend(length.map(|length| Read { list, length }));
                 }
@@ -183,6 +188,8 @@ impl Reader<'_> {
                     sources,
                     longest: Vec::new(),
                     longest_op: 0,
+                    value: Vec::new(),
+                    lengths: BTreeMap::from([(0, 0)]),
                 });
             }
         }
@@ -202,6 +209,10 @@ impl Reader<'_> {
                 continue;
             };
             let list = self.list_of(step.key);
+            let draft = &self.drafts[list];
+            if draft.value.starts_with(value) && draft.lengths.contains_key(&value.len()) {
+                continue;
+            }
             let tokens = self.tokens(entry.op, list, value)?;
             let Draft {
                 longest,
@@ -223,8 +234,15 @@ impl Reader<'_> {
                 return Err(self.evidence(list, &what, ops));
             }
             if tokens.len() > longest.len() {
-                self.drafts[list].longest = tokens;
-                self.drafts[list].longest_op = entry.op;
+                let draft = &mut self.drafts[list];
+                let mut bytes = draft.value.len();
+                for (nth, token) in tokens.iter().enumerate().skip(draft.longest.len()) {
+                    bytes += token.len();
+                    draft.lengths.insert(bytes, nth + 1);
+                }
+                draft.longest = tokens;
+                draft.longest_op = entry.op;
+                draft.value.clone_from(value);
             }
         }
         Ok(())
@@ -273,7 +291,10 @@ impl Reader<'_> {
             let (length, what) = match (&step.kind, &step.expect) {
                 (Kind::Get, Expect::Reply(reply)) => {
                     let length = match reply {
-                        Reply::Text(value) => value.split_inclusive(|&byte| byte == b',').count(),
+                        Reply::Text(value) => {
+                            let lengths = &self.drafts[list].lengths;
+                            lengths.get(&value.len()).copied().unwrap_or(0)
+                        }
                         _ => 0,
                     };
                     (Some(length), "read")
@@ -347,28 +368,28 @@ impl Reader<'_> {
         let Draft {
             longest,
             longest_op,
+            value,
+            lengths,
             ..
         } = &self.drafts[list];
-        let mut length = 0;
-        for (nth, other) in longest.iter().enumerate() {
-            length += other.len() as i64;
-            let is_it = other == token;
-            if is_it && length == bytes {
-                return Ok(Some(nth + 1));
-            }
-            if is_it || length >= bytes {
-                let what = match is_it {
-                    true => format!("{} was appended at another place than it is", shown(token)),
-                    false => format!(
-                        "lost append: {} was acknowledged where {} is",
-                        shown(token),
-                        shown(other)
-                    ),
-                };
-                return Err(self.evidence(list, &what, vec![op, *longest_op]));
-            }
+        let end = usize::try_from(bytes).ok();
+        let nth = end
+            .and_then(|end| lengths.get(&end))
+            .and_then(|nth| nth.checked_sub(1));
+        if nth.is_some_and(|nth| longest[nth] == token) {
+            return Ok(nth.map(|nth| nth + 1));
         }
-        Ok(None)
+        let what = if longest.iter().any(|it| it == token) {
+            format!("{} was appended at another place than it is", shown(token))
+        } else if end.is_none_or(|end| end < value.len() + token.len()) {
+            format!(
+                "lost append: {} was acknowledged, and others are in its place",
+                shown(token)
+            )
+        } else {
+            return Ok(None);
+        };
+        Err(self.evidence(list, &what, vec![op, *longest_op]))
     }
 
     fn finish(&self, draft: &Draft, places: &BTreeMap<usize, usize>) -> List {

@@ -78,13 +78,15 @@ pub fn judge(history: &History) -> Result<ListStats, Evidence> {
 /// Who comes before whom.
 fn graph(history: &History, lists: &Lists) -> Result<Graph, Evidence> {
     let mut graph = Graph::new(lists.transactions.iter().map(|it| it.op));
-    for (number, list) in lists.lists.iter().enumerate() {
-        let mut readers = vec![Vec::new(); list.tokens.len() + 1];
-        for (place, transaction) in lists.transactions.iter().enumerate() {
-            for read in transaction.reads.iter().filter(|read| read.list == number) {
-                readers[read.length].push(place);
-            }
+    // By list and number of tokens: who saw so many.
+    let lengths = lists.lists.iter().map(|list| list.tokens.len() + 1);
+    let mut readers: Vec<Vec<Vec<usize>>> = lengths.map(|count| vec![Vec::new(); count]).collect();
+    for (place, transaction) in lists.transactions.iter().enumerate() {
+        for read in &transaction.reads {
+            readers[read.list][read.length].push(place);
         }
+    }
+    for (list, readers) in lists.lists.iter().zip(&readers) {
         let mut add = |from, to, relation, token: &[u8]| {
             let token = String::from_utf8_lossy(token);
             graph.add(from, to, relation, format!("{} {token:?}", list.name));

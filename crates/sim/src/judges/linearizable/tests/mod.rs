@@ -3,7 +3,7 @@ mod injected;
 
 use super::*;
 use crate::history::Reply;
-use crate::judges::samples::history;
+use crate::judges::samples::{history, words};
 
 fn passes(lines: &[&str]) -> bool {
     match check(&history(lines), Limits::default()) {
@@ -135,4 +135,87 @@ fn good_histories_pass() {
             "seed {seed}: {verdict:?}\n{file}"
         );
     }
+}
+
+#[test]
+fn a_long_history_takes_few_steps_an_operation() {
+    use crate::judges::samples::{Plan, generate};
+    let plan = Plan {
+        kinds: b"rcnmawt",
+        keys: 3,
+        clients: 10,
+        operations: 3000,
+        unknown_percent: 1,
+        failed_percent: 1,
+        ..Plan::SMALL
+    };
+    let verdict = check(&generate(5, plan), Limits::default());
+    assert!(matches!(verdict, Verdict::Linearizable(_)), "{verdict:?}");
+    assert!(verdict.counts().steps < 10 * 3000, "{verdict:?}");
+}
+
+#[test]
+fn a_search_that_is_given_up_is_not_passed() {
+    let limits = Limits {
+        steps_max: 1,
+        ..Limits::default()
+    };
+    let lines = [
+        "1 10 20 SET k a => OK",
+        "1 30 40 SET k b => OK",
+        "2 50 60 GET k => b",
+    ];
+    let verdict = check(&history(&lines), limits);
+    assert!(
+        matches!(verdict, Verdict::Inconclusive { partitions: 1, .. }),
+        "{verdict:?}"
+    );
+    // Nor is what the model does not know.
+    let lines = ["1 10 20 SET k a => OK", "1 30 40 SETRANGE k 0 b => 1"];
+    let verdict = check(&history(&lines), Limits::default());
+    assert!(
+        matches!(verdict, Verdict::Inconclusive { partitions: 1, .. }),
+        "{verdict:?}"
+    );
+}
+
+#[test]
+fn a_key_may_expire_and_does_not_come_back() {
+    let set = "1 10 20 SET t a PX 5 => OK";
+    assert!(passes(&[
+        set,
+        "2 30 40 GET t => a",
+        "2 50 60 GET t => null"
+    ]));
+    assert!(!passes(&[
+        set,
+        "2 30 40 GET t => null",
+        "2 50 60 GET t => a"
+    ]));
+    let lasting = "1 10 20 SET t a => OK";
+    assert!(!passes(&[lasting, "2 30 40 GET t => null"]));
+    let kept = "1 22 24 PERSIST t => 1";
+    assert!(!passes(&[set, kept, "2 30 40 GET t => null"]));
+}
+
+#[test]
+fn a_violation_is_reduced_to_what_shows_it() {
+    use crate::judges::samples::{Plan, generate};
+    let plan = Plan {
+        kinds: b"r",
+        operations: 500,
+        ..Plan::SMALL
+    };
+    let mut history = generate(9, plan);
+    // Long after: two writes, and a read of the first.
+    for (line, reply) in [("SET r0 x", "OK"), ("SET r0 y", "OK"), ("GET r0", "x")] {
+        let op = history.invoke(u64::MAX, 70, 1, words(line));
+        let reply = Reply::Text(reply.as_bytes().to_vec());
+        history.complete(u64::MAX, op, Outcome::Done(vec![reply]), None);
+    }
+    let Verdict::Violation { operations, .. } = check(&history, Limits::default()) else {
+        panic!("it is one");
+    };
+    let last = history.operations.len() - 1;
+    assert_eq!(operations, [last - 2, last - 1, last]);
 }
