@@ -7,6 +7,7 @@ pub mod clients;
 pub mod history;
 pub mod judges;
 pub mod model;
+pub mod panics;
 pub mod profile;
 pub mod report;
 pub mod runner;

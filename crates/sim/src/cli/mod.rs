@@ -6,7 +6,6 @@ pub(crate) mod failing;
 pub(crate) mod files;
 pub(crate) mod model;
 pub(crate) mod profiles;
-pub(crate) mod quiet;
 pub(crate) mod replay;
 pub(crate) mod run;
 pub(crate) mod shrink;
@@ -18,6 +17,7 @@ use std::thread;
 use std::time::Duration;
 
 use buggify::Canary;
+use sim::panics;
 use sim::profile::Profile;
 use sim::report::{RunOptions, RunReport};
 use sim::tape_file;
@@ -57,7 +57,7 @@ impl fmt::Display for WrongUse {
 
 /// How one world is run: what all commands that run worlds have in common.
 pub(crate) fn world(options: &RunOptions) -> RunReport {
-    let _quiet = quiet::while_running();
+    let _quiet = panics::while_running();
     sim::world::run(options)
 }
 

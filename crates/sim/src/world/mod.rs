@@ -105,7 +105,11 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
         .downcast_ref::<String>()
         .map(String::as_str)
         .or_else(|| panic.downcast_ref::<&str>().copied());
-    text.unwrap_or("without a message").to_owned()
+    let text = text.unwrap_or("without a message");
+    match crate::panics::take_place() {
+        Some(place) => format!("{place}: {text}"),
+        None => text.to_owned(),
+    }
 }
 
 /// Whether points of `buggify` fire: asked from the depths of the production code, where the world

@@ -65,8 +65,8 @@ function drawLanes() {
   pen.clip();
   drawFaultBands(pen);
   drawFaultLines(pen);
-  for (let node = 1; node <= NODES; node++) drawNode(pen, node);
   drawMessages(pen);
+  for (let node = 1; node <= NODES; node++) drawNode(pen, node);
   drawMarks(pen);
   drawClients(pen);
   drawEmphasis(pen, chosen, 3);
@@ -232,7 +232,7 @@ function drawMessages(pen) {
   pen.setLineDash([4, 3]);
   drawArrows(pen, lost, colours.bad, isDense, false);
   pen.setLineDash([]);
-  pen.globalAlpha = isDense ? 0.5 : 1;
+  pen.globalAlpha = lost.length > 300 ? 0.45 : 1;
   drawCrosses(pen, lost);
   pen.globalAlpha = 1;
   if (count < 90) for (const list of byGroup) for (const event of list) drawLabel(pen, event);
@@ -271,15 +271,21 @@ function drawHead(pen, x, y, xEnd, yEnd) {
 }
 
 function drawCrosses(pen, list) {
+  const arm = list.length > 300 ? 2.5 : 4;
+  const taken = new Set();
   pen.strokeStyle = colours.bad;
-  pen.lineWidth = 1.6;
+  pen.lineWidth = list.length > 300 ? 1 : 1.6;
   pen.beginPath();
   for (const event of list) {
     const [, , x, y] = ends(event);
-    pen.moveTo(x - 4, y - 4);
-    pen.lineTo(x + 4, y + 4);
-    pen.moveTo(x + 4, y - 4);
-    pen.lineTo(x - 4, y + 4);
+    // Crosses that fall on each other are drawn once.
+    const key = Math.round(x / arm) * 8192 + Math.round(y);
+    if (taken.has(key)) continue;
+    taken.add(key);
+    pen.moveTo(x - arm, y - arm);
+    pen.lineTo(x + arm, y + arm);
+    pen.moveTo(x + arm, y - arm);
+    pen.lineTo(x - arm, y + arm);
   }
   pen.stroke();
   pen.lineWidth = 1;
@@ -296,7 +302,7 @@ function drawLabel(pen, event) {
   pen.rotate(angle);
   pen.font = "10px system-ui, sans-serif";
   pen.textAlign = "center";
-  pen.fillStyle = colours.groups[groupOf[event]];
+  pen.fillStyle = colours.ink;
   const words = text(event);
   const room = long - 20;
   const wide = pen.measureText(words).width;
@@ -432,7 +438,7 @@ function drawClients(pen) {
     pen.textAlign = "left";
     pen.font = "9px system-ui, sans-serif";
     eachOperation(row, (op) => {
-      const left = Math.max(xOf(op.from), LEFT - 5);
+      const left = Math.max(xOf(op.from), LEFT - 1);
       const right = Math.min(xOf(op.to), frame.width);
       if (right < last && op.outcome === "done") return;
       last = right;

@@ -268,7 +268,7 @@ function fillFilters() {
     chip.hidden = one.count === 0;
     return chip;
   });
-  document.getElementById("filters").append(...chips);
+  document.getElementById("filters").append(...offered.map((position) => chips[position]));
 }
 
 function fillHelp() {

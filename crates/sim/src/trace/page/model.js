@@ -55,15 +55,13 @@ function group(name, colour) {
   return found;
 }
 
-let messageGroups = 0;
+const colourByQuestion = new Map();
 function messageGroup(said) {
   const name = /^[A-Za-z]+/.exec(said)?.[0] ?? "message";
-  const known = groupByName.get(name);
-  if (known !== undefined) return known;
   // An answer has the colour of the question, but paler.
-  const question = groupByName.get(name.replace(/Response$|Reply$|Ack$/, ""));
-  if (question !== undefined) return group(name, `${groups[question].colour.slice(0, 7)}8c`);
-  return group(name, PALETTE[messageGroups++ % PALETTE.length]);
+  const question = name.replace(/Response$|Refused$|Reply$|Ack$/, "");
+  if (!colourByQuestion.has(question)) colourByQuestion.set(question, PALETTE[colourByQuestion.size % PALETTE.length]);
+  return group(name, colourByQuestion.get(question) + (name === question ? "" : "8c"));
 }
 
 const OTHER_GROUPS = {
@@ -95,6 +93,12 @@ const lostGroup = group("lost", "var(--bad)");
 for (let event = 0; event < COUNT; event++) {
   if (kind[event] === SENT && extra[event] < 0) groups[lostGroup].count++;
 }
+
+// In the order in which they are offered: first what is not a message, then messages by name.
+const offered = groups.map((_, position) => position).sort((one, two) => {
+  const isMessage = (position) => (groups[position].colour.startsWith("var(") ? 0 : 1);
+  return isMessage(one) - isMessage(two) || groups[one].name.localeCompare(groups[two].name);
+});
 
 function isShown(event) {
   if (!groups[groupOf[event]].on) return false;
