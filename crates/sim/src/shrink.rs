@@ -30,6 +30,10 @@ pub struct Settings {
     pub any_property: bool,
 }
 
+/// No run is made shorter than this: what can fail by itself needs no time at all, and the number would
+/// only puzzle people.
+const SHORTEST_US: u64 = 1000;
+
 /// How large a failing run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
@@ -245,7 +249,7 @@ where
                 .iter()
                 .map(|sixteenths| whole / 16 * sixteenths)
                 .chain([failed_at + 1, failed_at / 4 * 5, failed_at / 2 * 3])
-                .filter(|&duration_us| 0 < duration_us && duration_us < whole)
+                .filter(|&duration_us| (SHORTEST_US..whole).contains(&duration_us))
                 .collect();
             durations.sort_unstable();
             durations.dedup();

@@ -54,6 +54,9 @@ pub(crate) struct RunArguments {
     /// Go on after a seed that fails; each property that breaks is explained once.
     #[arg(long)]
     keep_going: bool,
+    /// End with 0, not 3, if checks were given up but nothing broke.
+    #[arg(long)]
+    allow_inconclusive: bool,
     /// How many of a hundred seeds run twice, to see whether both runs agree.
     #[arg(long, value_name = "PERCENT", default_value_t = 1, value_parser = value_parser!(u64).range(0..=100))]
     twice: u64,
@@ -192,8 +195,8 @@ fn finish(arguments: &RunArguments, plan: &Plan, summary: &Summary) -> Result<Ex
     Ok(
         match (summary.failing.is_empty(), summary.totals.inconclusive) {
             (false, _) => Exit::Broke,
-            (true, 0) => Exit::Fine,
-            (true, _) => Exit::Inconclusive,
+            (true, 1..) if !arguments.allow_inconclusive => Exit::Inconclusive,
+            (true, _) => Exit::Fine,
         },
     )
 }

@@ -288,7 +288,7 @@ impl World {
                 violation,
                 step: self.step,
                 at_us: self.now_us,
-                nodes: self.describe_nodes(),
+                nodes: Vec::new(),
             });
         }
     }
@@ -301,7 +301,11 @@ impl World {
         self.report.events = self.step;
         self.report.simulated_us = self.now_us;
         self.report.operations = self.history.operations.len() as u64;
-        self.report.failure = self.failure.take();
+        if let Some(mut failure) = self.failure.take() {
+            // Not when it broke: the node that was stepped then was not in its place.
+            failure.nodes = self.describe_nodes();
+            self.report.failure = Some(failure);
+        }
         self.report.trace = std::mem::take(&mut self.trace);
         self.note(self.step, self.now_us);
         let mut choices = self.tape.into_recorded();
