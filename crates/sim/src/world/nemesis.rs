@@ -380,16 +380,26 @@ impl World {
         if self.nodes[node].down == Down::Refused {
             return;
         }
+        let process = self.nodes[node].process.as_ref();
+        let Some(started) = process.map(|process| process.run.incarnation) else {
+            return;
+        };
         let disk = match class {
             FaultClass::WipedDisk => {
                 let seed = self.below(class, usize::MAX) as u64;
                 MemVfs::new(seed)
             }
             _ => match self.nodes[node].old_disk.take() {
-                Some(old) => old,
+                // A copy that is brought back within the same start counts as a newer one: nobody can
+                // tell, and it is not promised.
+                Some((old, made_in)) if made_in < started => old,
+                Some(too_young) => {
+                    self.nodes[node].old_disk = Some(too_young);
+                    return;
+                }
                 None => {
-                    // The first strike makes the copy, the next brings it back.
-                    self.nodes[node].old_disk = Some(self.nodes[node].vfs.copy());
+                    // The first strike makes the copy, a later one brings it back.
+                    self.nodes[node].old_disk = Some((self.nodes[node].vfs.copy(), started));
                     return;
                 }
             },
@@ -548,6 +558,14 @@ impl World {
             place.slow_disk_us = 0;
             place.vfs.set_capacity(None);
             place.vfs.clear_faults();
+            let life = place.life;
+            if place.process.is_some() {
+                // What waited for the end of a pause, or for a disk that hung, need not wait longer.
+                self.queue
+                    .push(self.now_us, Event::DiskStart { node, life });
+                self.queue.push(self.now_us, Event::DiskEnd { node, life });
+                self.schedule_tick(node, life);
+            }
             self.feed_all(node);
         }
         for connection in &mut self.connections {

@@ -91,8 +91,8 @@ pub(super) struct Node {
     pub(super) sessions: Vec<Option<(ClientId, usize)>>,
     /// What people were last told of its role and term.
     pub(super) shown_role: Option<(Role, Term)>,
-    /// A copy of its disk as it was some time ago.
-    pub(super) old_disk: Option<MemVfs>,
+    /// A copy of its disk as it was some time ago, and the start that it was made in.
+    pub(super) old_disk: Option<(MemVfs, u64)>,
 }
 
 /// A running process.
@@ -121,6 +121,8 @@ pub(super) struct Process {
     pub(super) is_to_prepare: bool,
     /// The local time of the next tick.
     pub(super) next_tick_us: u64,
+    /// When its next tick comes: one that was planned for another time does not count.
+    pub(super) tick_due_us: u64,
     /// It was asked to stop, and ends at the latest then.
     pub(super) stops_at_us: Option<u64>,
 }
@@ -222,6 +224,7 @@ impl Node {
             synced: Vec::with_capacity(2),
             is_to_prepare: true,
             next_tick_us: now.mono_us + swarm.tick_ms * 1000,
+            tick_due_us: 0,
             stops_at_us: None,
         });
         Ok(records)

@@ -51,6 +51,8 @@ impl World {
         self.with_clients(|clients, scene| clients.settle(scene));
         self.demand(SETTLE_US, World::missing_answers);
         self.demand(patience_us, |world| world.missing_equality(&core));
+        self.demand(patience_us, |world| world.missing_calm(&core));
+        self.demand(patience_us, |world| world.missing_equality(&core));
         let reign = self.reign(&core);
         for &node in &core {
             let id = self.nodes[node].id;
@@ -118,16 +120,12 @@ impl World {
         }
     }
 
-    /// Who leads, and in which term, unless something may rightly end it: a node that is about to stop,
-    /// a point that has leaders resign, or delays that are as long as an election timeout.
+    /// Who leads, and in which term, unless something may rightly end it: a point that has leaders
+    /// resign, or delays that are as long as an election timeout.
     fn reign(&self, core: &[usize]) -> Option<(Option<NodeId>, Term)> {
-        let is_stopping = |&node: &usize| {
-            let process = self.nodes[node].process.as_ref();
-            process.is_none_or(|process| process.stops_at_us.is_some())
-        };
         let may_resign = self.swarm.points.contains(&Point::ResignUnasked);
         let may_be_late = self.swarm.jitter_us * 16 > self.swarm.election_timeout_ms * 1000;
-        if core.iter().any(is_stopping) || may_resign || may_be_late {
+        if may_resign || may_be_late {
             return None;
         }
         let view = self.views(core).ok()?[0];
@@ -240,6 +238,16 @@ impl World {
         processes
             .map(|process| left_over(&process.replica, &self.shadow))
             .find_map(|left| left)
+    }
+
+    /// A node that was asked to stop does so first.
+    fn missing_calm(&self, core: &[usize]) -> Option<String> {
+        let is_stopping = |&node: &usize| {
+            let process = self.nodes[node].process.as_ref();
+            process.is_none_or(|process| process.stops_at_us.is_some())
+        };
+        let stopping = core.iter().copied().find(is_stopping)?;
+        Some(format!("n{} stops", stopping + 1))
     }
 
     fn views(&self, core: &[usize]) -> Result<Vec<View>, String> {

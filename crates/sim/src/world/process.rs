@@ -137,15 +137,16 @@ impl World {
         });
     }
 
-    fn schedule_tick(&mut self, node: usize, life: u32) {
+    pub(super) fn schedule_tick(&mut self, node: usize, life: u32) {
         let clock = self.nodes[node].clock;
         let local_us = clock.at(self.now_us).mono_us;
-        let Some(process) = &self.nodes[node].process else {
+        let Some(process) = &mut self.nodes[node].process else {
             return;
         };
         let wait_us = clock.true_us(process.next_tick_us.saturating_sub(local_us));
+        process.tick_due_us = self.now_us + wait_us.max(1);
         self.queue
-            .push(self.now_us + wait_us.max(1), Event::Tick { node, life });
+            .push(process.tick_due_us, Event::Tick { node, life });
     }
 
     pub(super) fn tick(&mut self, node: usize, life: u32) {
@@ -155,7 +156,11 @@ impl World {
         let Some(process) = self.process(node, life) else {
             return;
         };
+        if process.tick_due_us != now_us {
+            return;
+        }
         if paused_until_us > now_us {
+            process.tick_due_us = paused_until_us;
             self.queue.push(paused_until_us, Event::Tick { node, life });
             return;
         }
@@ -323,6 +328,9 @@ impl World {
         let Some(process) = self.process(node, life) else {
             return;
         };
+        if !process.disk_scheduled {
+            return;
+        }
         process.disk_scheduled = false;
         let (mut last, mut sync) = (None, false);
         let is_full = match append_all(process, &mut last, &mut sync) {
