@@ -6,7 +6,7 @@
 //!
 //! A run has two phases. In the *safety phase* faults strike, clients work, and every step is judged.
 //! In the *liveness phase* a random quorum is healed, the rest is frozen as failed, and progress is
-//! demanded ([`phases`]). Then the history of the clients is judged as a whole.
+//! demanded (`phases`). Then the history of the clients is judged as a whole.
 //!
 //! | file | what |
 //! |---|---|

@@ -225,11 +225,11 @@ function drawMessages(pen) {
     (extra[event] < 0 ? lost : byGroup[groupOf[event]]).push(event);
   });
   frame.inView = count;
-  const isDense = count > 4000;
+  const isDense = count > 2500;
   pen.lineWidth = 1;
   pen.globalAlpha = isDense ? 0.3 : count > 800 ? 0.55 : 0.9;
   byGroup.forEach((list, position) => drawArrows(pen, list, colours.groups[position], isDense, count < 700));
-  pen.setLineDash([4, 3]);
+  if (!isDense) pen.setLineDash([4, 3]); // dashes take long to draw
   drawArrows(pen, lost, colours.bad, isDense, false);
   pen.setLineDash([]);
   pen.globalAlpha = lost.length > 300 ? 0.45 : 1;
