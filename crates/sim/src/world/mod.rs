@@ -135,10 +135,15 @@ impl Decisions {
 
     fn fires(&mut self, point: buggify::Point) -> bool {
         let site = Site::new(SiteKind::Buggify, point as usize);
+        let rate = match point {
+            // Every other file would otherwise be a segment with a single record.
+            buggify::Point::SegmentFullEarly => 20_000,
+            _ => 250_000,
+        };
         let fires = self
             .tape
             .as_mut()
-            .is_some_and(|tape| tape.chance(site, 250_000));
+            .is_some_and(|tape| tape.chance(site, rate));
         self.fired += u64::from(fires);
         fires
     }

@@ -22,7 +22,7 @@ const SETTLE_US: u64 = 20_000_000;
 
 /// How far the search for an order of the operations on a key goes; beyond it, it is given up and
 /// counted.
-const SEARCH_STEPS_MAX: u64 = 300_000;
+const SEARCH_STEPS_MAX: u64 = 60_000;
 
 /// How often the world looks whether what it waits for has come.
 const LOOK_US: u64 = 20_000;

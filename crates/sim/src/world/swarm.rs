@@ -77,7 +77,7 @@ impl Swarm {
             request_timeout_ms: pick(16, &[1_500, 700, 3_000, 5_000]),
             batch_bytes_max: pick(17, &[8 << 10, 300, 2 << 10]) as usize,
             unapplied_bytes_max: pick(18, &[256 << 10, 2 << 10, 16 << 10]) as usize,
-            segment_bytes: pick(19, &[128 << 10, 32 << 10, 512 << 10]),
+            segment_bytes: pick(19, &[64 << 10, 32 << 10, 128 << 10]),
             restart_us: pick(20, &[300_000, 20_000, 1_000_000, 4_000_000]),
             rates: [0; FaultClass::ALL.len()],
             points: Vec::new(),

@@ -40,9 +40,19 @@ struct Directory {
 
 #[derive(Clone)]
 enum Change {
-    Add { name: OsString, node: Node },
-    Remove { name: OsString },
-    Rename { from: OsString, to: OsString },
+    Add {
+        name: OsString,
+        node: Node,
+    },
+    Remove {
+        name: OsString,
+    },
+    /// `replaces`: something had the new name.
+    Rename {
+        from: OsString,
+        to: OsString,
+        replaces: bool,
+    },
 }
 
 impl Directory {
@@ -53,6 +63,15 @@ impl Directory {
 }
 
 impl Change {
+    /// Whether a file may have lost its last name.
+    fn drops_a_file(&self) -> bool {
+        match self {
+            Change::Add { .. } => false,
+            Change::Remove { .. } => true,
+            Change::Rename { replaces, .. } => *replaces,
+        }
+    }
+
     fn apply(&self, names: &mut BTreeMap<OsString, Node>) {
         match self {
             Change::Add { name, node } => {
@@ -61,7 +80,7 @@ impl Change {
             Change::Remove { name } => {
                 names.remove(name);
             }
-            Change::Rename { from, to } => {
+            Change::Rename { from, to, .. } => {
                 if let Some(node) = names.remove(from) {
                     names.insert(to.clone(), node);
                 }
@@ -168,9 +187,9 @@ impl Disk {
         let change = Change::Rename {
             from: file_name(from)?,
             to: file_name(to)?,
+            replaces: self.node(to).is_some(),
         };
         self.directory_mut(&dir)?.change(change);
-        self.collect();
         self.end(())
     }
 
@@ -180,7 +199,6 @@ impl Disk {
         let name = file_name(path)?;
         self.directory_mut(&parent_of(path))?
             .change(Change::Remove { name });
-        self.collect();
         self.end(())
     }
 
@@ -219,8 +237,11 @@ impl Disk {
         self.check_power(self.epoch)?;
         let directory = self.directory_mut(dir)?;
         directory.durable.clone_from(&directory.live);
+        let is_garbage_left = directory.pending.iter().any(Change::drops_a_file);
         directory.pending.clear();
-        self.collect();
+        if is_garbage_left {
+            self.collect();
+        }
         Ok(())
     }
 

@@ -15,6 +15,8 @@ pub(super) struct Inode {
     durable: Vec<u8>,
     /// The writes since the last sync, oldest first, cut at sector boundaries.
     pending: Vec<Piece>,
+    /// A sync failed since the last crash: readers see what the device never gets.
+    has_lost_writes: bool,
 }
 
 /// The part of a write that falls into one sector.
@@ -77,6 +79,7 @@ impl Inode {
     /// A sync that failed: the kernel marks the pages clean, so the device never gets them, and
     /// readers go on seeing them.
     pub(super) fn sync_failed(&mut self) {
+        self.has_lost_writes |= !self.pending.is_empty();
         self.pending.clear();
     }
 
@@ -100,12 +103,19 @@ impl Inode {
 
     /// Leaves only what the device has after a crash.
     pub(super) fn crash(&mut self, crash: Crash, random: &mut Random) {
+        let is_durable = self.pending.is_empty()
+            && !self.has_lost_writes
+            && self.live.len() == self.durable.len();
+        if is_durable {
+            return;
+        }
         match crash {
             Crash::Process => self.sync(),
             Crash::LoseUnsynced => {}
             Crash::Torn => self.tear(random),
         }
         self.pending.clear();
+        self.has_lost_writes = false;
         self.live.clone_from(&self.durable);
     }
 
