@@ -43,6 +43,7 @@ pub(super) fn replay<'a>(
         found: Replayed::default(),
         stats,
     };
+    replay.reads_of_nothing()?;
     for (index, entry) in (1..).zip(entries) {
         replay.entry(index, entry)?;
     }
@@ -115,6 +116,21 @@ impl<'a, 'b> Replay<'a, 'b> {
             self.placed = rest;
             *this
         })
+    }
+
+    /// Reads by nodes that had applied nothing yet.
+    fn reads_of_nothing(&mut self) -> Result<(), Violation> {
+        let start = Moment {
+            index: 0,
+            order: Moment::AFTER_ENTRY,
+            is_write: false,
+        };
+        while let Some(this) = self.next(start) {
+            if let Told::Replies(replies) = this.told() {
+                self.compare(this, replies, Clock::Node)?;
+            }
+        }
+        Ok(())
     }
 
     /// The reads at a moment.

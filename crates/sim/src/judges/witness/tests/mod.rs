@@ -216,6 +216,16 @@ fn a_stale_read_is_caught_by_its_place_and_by_its_value() {
 }
 
 #[test]
+fn a_read_before_all_entries_finds_nothing() {
+    let mut story = Story::default();
+    for (reply, is_right) in [("nil", true), ("a", false)] {
+        let op = story.ask(1, "GET r1");
+        story.answer(op, reply, (0, Moment::AFTER_ENTRY));
+        assert_eq!(story.check().is_ok(), is_right, "{reply}");
+    }
+}
+
+#[test]
 fn a_lost_update_is_caught() {
     let mut story = good();
     let op = story.ask(1, "SET r1 z");
