@@ -51,6 +51,10 @@ impl Uncommitted {
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
+
+    pub(crate) fn count(&self) -> usize {
+        self.proposals.len()
+    }
 }
 
 impl Raft {

@@ -33,6 +33,10 @@ pub struct Status {
     pub transferring: Option<NodeId>,
     /// On the leader, bytes proposed and not committed, or not durable here.
     pub uncommitted_bytes: usize,
+    /// On the leader, how many proposals these are.
+    pub uncommitted_proposals: usize,
+    /// Ticks since this node's disk last completed a write, while writes are under way.
+    pub disk_stalled_ticks: u32,
     /// Bytes of entries in memory.
     pub log_cache_bytes: usize,
     /// Groups of reads that wait for their read index.
@@ -113,6 +117,8 @@ impl Raft {
                 .and_then(|leader| leader.transfer.as_ref())
                 .map(|transfer| transfer.to),
             uncommitted_bytes: leader.map_or(0, |leader| leader.uncommitted.bytes()),
+            uncommitted_proposals: leader.map_or(0, |leader| leader.uncommitted.count()),
+            disk_stalled_ticks: self.writes.stalled_ticks(),
             log_cache_bytes: self.log.cache_bytes(),
             reads_waiting,
         }
@@ -125,6 +131,14 @@ impl Raft {
             State::PreCandidate(_) => Role::PreCandidate,
             State::Candidate(_) => Role::Candidate,
             State::Leader(_) => Role::Leader,
+        }
+    }
+
+    /// On the leader, for how many ticks leadership has been in transfer.
+    pub fn transfer_ticks(&self) -> Option<u32> {
+        match &self.state {
+            State::Leader(leader) => leader.transfer.as_ref().map(|transfer| transfer.ticks),
+            _ => None,
         }
     }
 

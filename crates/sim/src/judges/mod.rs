@@ -5,6 +5,7 @@
 //! never asks a replica for more than the fact carries, so each can be tested on made-up facts.
 
 pub mod deliveries;
+pub mod duties;
 pub mod evidence;
 pub mod invariants;
 pub mod linearizable;

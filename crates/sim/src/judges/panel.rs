@@ -2,6 +2,7 @@
 
 use replica::Replica;
 
+use crate::judges::duties::Duties;
 use crate::judges::invariants::bounded::Bounded;
 use crate::judges::invariants::commit_on_quorum::CommitOnQuorum;
 use crate::judges::invariants::committed_ledger::CommittedLedger;
@@ -30,6 +31,7 @@ pub struct Judges {
     bounded: Bounded,
     commit_on_quorum: CommitOnQuorum,
     committed_ledger: CommittedLedger,
+    duties: Duties,
     durable_prefix: DurablePrefix,
     election_safety: ElectionSafety,
     exactly_once: ExactlyOnce,
@@ -59,7 +61,8 @@ impl Judges {
                 self.one_vote_per_term.see(fact, shadow)?;
                 self.term_monotonic.see(fact, shadow)?;
                 self.promises_durable.see(fact, shadow)?;
-                self.election_safety.see(fact, shadow)
+                self.election_safety.see(fact, shadow)?;
+                self.duties.see(fact, shadow)
             }
             Fact::Handed { .. } => {
                 self.indexes.see(fact, shadow)?;
@@ -74,11 +77,15 @@ impl Judges {
                     self.changed(fact, shadow)?;
                 }
                 self.bounded.see(fact, shadow)?;
-                self.exactly_once.see(fact, shadow)
+                self.exactly_once.see(fact, shadow)?;
+                self.duties.see(fact, shadow)
             }
             Fact::Started { .. } => self.started(fact, shadow),
             Fact::Refused { .. } => self.wal_recovery.see(fact, shadow),
-            Fact::Ended { .. } => self.leader_append_only.see(fact, shadow),
+            Fact::Ended { .. } => {
+                self.leader_append_only.see(fact, shadow)?;
+                self.duties.see(fact, shadow)
+            }
             Fact::Answered { .. } => {
                 self.read_index.see(fact, shadow)?;
                 self.exactly_once.see(fact, shadow)

@@ -1,0 +1,134 @@
+//! Nobody raises the term without having asked first whether he can win (thesis, section 9.6): a node
+//! asks for votes only after a quorum, itself included, has said that it would grant them. A node that
+//! was told to take over need not ask.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use raft::{Message, NodeId, Term};
+use replica::PeerMessage;
+
+use crate::judges::{Fact, Judge, Shadow, Violation, violation};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Campaign {
+    /// By node, the latest term in which others would elect it, and who would.
+    willing: BTreeMap<NodeId, (Term, BTreeSet<NodeId>)>,
+}
+
+impl Campaign {
+    fn is_willing(&mut self, voter: NodeId, candidate: NodeId, term: Term) {
+        let (latest, voters) = self.willing.entry(candidate).or_default();
+        if term > *latest {
+            *latest = term;
+            voters.clear();
+        }
+        if term == *latest {
+            voters.insert(voter);
+        }
+    }
+
+    fn asks(&self, candidate: NodeId, term: Term, nodes: usize) -> Result<(), Violation> {
+        let others = match self.willing.get(&candidate) {
+            Some((latest, voters)) if *latest == term => voters.len(),
+            _ => 0,
+        };
+        if others + 1 > nodes / 2 {
+            return Ok(());
+        }
+        violation(self, || {
+            format!("{candidate} asks for votes in term {term}; {others} others of {nodes} would")
+        })
+    }
+}
+
+impl Judge for Campaign {
+    fn property(&self) -> &'static str {
+        "campaign"
+    }
+
+    fn see(&mut self, fact: &Fact<'_>, shadow: &Shadow) -> Result<(), Violation> {
+        let Fact::Sent {
+            from,
+            to,
+            message: PeerMessage::Raft(message),
+        } = *fact
+        else {
+            return Ok(());
+        };
+        match message {
+            Message::RequestPreVoteResponse(response) if response.granted => {
+                self.is_willing(from, to, response.term);
+                Ok(())
+            }
+            Message::RequestVote(request) if !request.transfer => {
+                self.asks(from, request.term, shadow.nodes().count())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judges::made_up::MadeUp;
+    use raft::{EntryId, RequestPreVoteResponse, RequestVote};
+
+    fn made_up() -> MadeUp<Campaign> {
+        MadeUp::new(5, Campaign::default())
+    }
+
+    fn would(term: u64, granted: bool) -> RequestPreVoteResponse {
+        RequestPreVoteResponse {
+            term: Term(term),
+            granted,
+        }
+    }
+
+    fn request(term: u64, transfer: bool) -> RequestVote {
+        RequestVote {
+            term: Term(term),
+            last: EntryId::ZERO,
+            transfer,
+        }
+    }
+
+    #[test]
+    fn asking_first_or_being_told_is_well() {
+        let mut made_up = made_up();
+        made_up.send(2, 1, would(3, true));
+        made_up.send(4, 1, would(3, true));
+        made_up.send(1, 2, request(3, false));
+        made_up.send(5, 2, request(4, true));
+        made_up.is_well();
+    }
+
+    #[test]
+    fn a_campaign_without_a_quorum_of_pre_votes_is_noticed() {
+        let cases: [&[(u64, u64, bool)]; 4] = [
+            &[],
+            &[(2, 3, true)],
+            &[(2, 3, true), (2, 3, true)],
+            &[(2, 3, true), (4, 3, false)],
+        ];
+        for votes in cases {
+            let mut made_up = made_up();
+            for &(voter, term, granted) in votes {
+                made_up.send(voter, 1, would(term, granted));
+            }
+            made_up.send(1, 2, request(3, false));
+            made_up.fired("n1 asks for votes in term t3");
+        }
+    }
+
+    #[test]
+    fn pre_votes_of_an_earlier_term_do_not_count() {
+        let mut made_up = made_up();
+        for (voter, term) in [(2, 2), (3, 2), (4, 2), (5, 3)] {
+            made_up.send(voter, 1, would(term, true));
+        }
+        made_up.send(1, 2, request(3, false));
+        made_up.fired("1 others of 5");
+    }
+}
