@@ -9,6 +9,9 @@
 //! - Keys that no operation touches together are judged apart (linearizability is local). Keys that
 //!   transactions tie together are judged one by one first and then together, if they are not too many:
 //!   `list_append` judges transactions of any number.
+//! - If servers said where in their log an operation was executed, that order is tried first. It is only a
+//!   guess: an order counts because the model explains every reply by it, whoever proposed it, and if
+//!   it does not then all others are tried.
 //! - The search counts its steps. At the limit it stops, and the keys count as not judged.
 //!
 //! A key with an expiry may be gone at any moment after the command that set it was called, and does not
@@ -243,6 +246,7 @@ impl Check<'_> {
                     process: operation.process,
                     steps,
                     known: matches!(operation.outcome, Outcome::Done(_)),
+                    hint: operation.position,
                 }),
                 Err(Unmodelled) => {
                     strange_ops.push(op);

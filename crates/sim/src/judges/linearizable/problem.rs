@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::history::Position;
 use crate::judges::linearizable::model::{Condition, Expect, Kind, Step};
 
 /// An operation.
@@ -16,6 +17,8 @@ pub(crate) struct Item {
     /// It was answered: it took effect between its call and its return. Otherwise it may take effect
     /// at any time after its call, or never.
     pub(crate) known: bool,
+    /// Where a server says that it took effect. Not believed: see `search`.
+    pub(crate) hint: Option<Position>,
 }
 
 /// What happens to an item, in order of time.
@@ -146,11 +149,13 @@ impl Problem {
                 let op = item.op;
                 let process = item.process;
                 let known = item.known;
+                let hint = item.hint;
                 items.push(Item {
                     op,
                     process,
                     steps,
                     known,
+                    hint,
                 });
             }
         }

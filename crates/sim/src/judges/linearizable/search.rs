@@ -20,8 +20,9 @@
 //!   it is the last who saw it: no other write can come first.
 //!
 //! In practice an unknown operation took effect where nothing else explains what was seen, and two at a
-//! time are rare. So the search first uses them only there, then one at a time anywhere, then any number:
-//! an order found is an order, only "there is none" needs the last.
+//! time are rare; and servers may have said in which order they executed the others. So the search first
+//! tries only that, then without the servers' word, then one unknown operation at a time anywhere, then any
+//! number: an order found is an order, only "there is none" needs the last.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -46,6 +47,10 @@ const NONE: u32 = u32::MAX;
 
 /// How many known operations may be open at once.
 const OPEN_MAX: u32 = u128::BITS;
+
+/// How many situations that differ only in the unknown operations that they used are kept by a search
+/// that does not try everything.
+const LAZY_KEPT_MAX: usize = 4;
 
 /// A situation that is possible at some moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -82,12 +87,14 @@ struct Class {
     called: u32,
 }
 
-/// Which of the possible uses of unknown operations are tried.
+/// Which of the possible orders are tried.
 #[derive(Clone, Copy)]
 struct Effort {
-    /// None, as long as something is possible without.
+    /// Known operations take effect in the order that the servers say.
+    is_hinted: bool,
+    /// Unknown operations are not used as long as something is possible without.
     is_lazy: bool,
-    /// How many may take effect between two returns.
+    /// How many of them may take effect between two returns.
     gap_max: u32,
 }
 
@@ -135,18 +142,39 @@ fn mask(slots: &[u32]) -> u128 {
 
 /// Searches for an order. Returns how it ended, and how many steps it took.
 pub(crate) fn search(problem: &Problem, program_order: bool, steps_max: u64) -> (End, u64) {
+    let has_hints = problem.items.iter().any(|item| item.hint.is_some());
+    let efforts = [
+        (true, true, 16, 8),
+        (true, false, 1, 8),
+        (false, true, 16, 4),
+        (false, false, 1, 2),
+        (false, false, u32::MAX, 1),
+    ];
     let mut steps = 0;
-    for (is_lazy, gap_max) in [(true, 2), (false, 1), (false, u32::MAX)] {
-        let effort = Effort { is_lazy, gap_max };
+    let mut end = End::GivenUp;
+    for (is_hinted, is_lazy, gap_max, share) in efforts {
+        if is_hinted && !has_hints {
+            continue;
+        }
+        let effort = Effort {
+            is_hinted,
+            is_lazy,
+            gap_max,
+        };
         let mut search = Search::new(problem, program_order, effort);
-        search.steps_max = steps_max.saturating_sub(steps);
-        let end = search.run();
+        search.steps_max = steps_max.saturating_sub(steps) / share;
+        end = search.run();
         steps += search.steps;
-        if !(search.was_narrow && matches!(end, End::None(_))) {
-            return (end, steps);
+        let is_sure = match end {
+            End::Found => true,
+            End::None(_) => !is_hinted && !is_lazy && !search.was_narrow,
+            End::GivenUp => false,
+        };
+        if is_sure {
+            break;
         }
     }
-    (End::GivenUp, steps)
+    (end, steps)
 }
 
 impl<'a> Search<'a> {
@@ -280,12 +308,15 @@ impl<'a> Search<'a> {
                     for situation in &mut frontier {
                         self.settle(situation);
                     }
+                    self.retire(&mut frontier);
                 }
                 Event::Call(item) => {
                     if self.class_of[item] != NONE {
                         self.classes[self.class_of[item] as usize].called += 1;
                     }
                 }
+                // It took effect in all situations already.
+                Event::Return(item) if self.bits[item] == NONE => {}
                 Event::Return(item) => {
                     self.require(item, &mut frontier);
                     if self.steps > self.steps_max {
@@ -319,19 +350,38 @@ impl<'a> Search<'a> {
         if !waiting.is_empty() {
             self.extend(item, bit, waiting, &mut done);
         }
-        for &lock in &self.seen[item] {
-            let lock = &mut self.locks[lock as usize];
-            lock.left -= 1;
-            lock.open &= !bit;
-        }
-        for situation in &mut done {
-            situation.known &= !bit;
-        }
-        self.free |= bit;
-        self.bits[item] = NONE;
-        self.open.retain(|&other| other != item);
-        self.drop_weaker(&mut done);
         *frontier = done;
+        self.retire(frontier);
+        self.drop_weaker(frontier);
+    }
+
+    /// Forgets the open operations that have taken effect in all situations. The returns that are still to
+    /// come say nothing new.
+    fn retire(&mut self, frontier: &mut [Situation]) {
+        let everywhere = frontier
+            .iter()
+            .fold(u128::MAX, |known, it| known & it.known);
+        let bits = &mut self.bits;
+        let (seen, locks) = (&self.seen, &mut self.locks);
+        let mut retired = 0;
+        self.open.retain(|&item| {
+            let bit = 1 << bits[item];
+            if everywhere & bit == 0 {
+                return true;
+            }
+            for &lock in &seen[item] {
+                let lock = &mut locks[lock as usize];
+                lock.left -= 1;
+                lock.open &= !bit;
+            }
+            bits[item] = NONE;
+            retired |= bit;
+            false
+        });
+        for situation in frontier {
+            situation.known &= !retired;
+        }
+        self.free |= retired;
     }
 
     /// Tries all ways in which others take effect and then the item.
@@ -427,8 +477,21 @@ impl<'a> Search<'a> {
             open: vec![item],
             classes: Vec::new(),
         };
+        if self.effort.is_lazy {
+            // First everything else.
+            self.involve_open(&mut involved);
+            self.involve_classes(&mut involved);
+            return involved;
+        }
+        while self.involve_open(&mut involved) || self.involve_classes(&mut involved) {}
+        involved
+    }
+
+    /// Adds open operations until there are no more to add. Returns whether there were some.
+    fn involve_open(&self, involved: &mut Involved) -> bool {
+        let before = involved.open.len();
         loop {
-            let was = involved.open.len() + involved.classes.len();
+            let was = involved.open.len();
             for &other in &self.open {
                 let precedes = |it: &usize| self.previous[*it] == other as u32;
                 if !involved.open.contains(&other)
@@ -439,19 +502,25 @@ impl<'a> Search<'a> {
                     involved.mask |= self.masks[other];
                 }
             }
-            for (class, Class { item, called }) in self.classes.iter().enumerate() {
-                if *called > 0
-                    && self.masks[*item] & involved.mask != 0
-                    && !involved.classes.contains(&(class as u32))
-                {
-                    involved.classes.push(class as u32);
-                    involved.mask |= self.masks[*item];
-                }
-            }
-            if involved.open.len() + involved.classes.len() == was {
-                return involved;
+            if involved.open.len() == was {
+                return was > before;
             }
         }
+    }
+
+    /// Adds the classes that touch what is involved. Returns whether there were some.
+    fn involve_classes(&self, involved: &mut Involved) -> bool {
+        let (before, mask) = (involved.classes.len(), involved.mask);
+        for (class, Class { item, called }) in self.classes.iter().enumerate() {
+            if *called > 0
+                && self.masks[*item] & mask != 0
+                && !involved.classes.contains(&(class as u32))
+            {
+                involved.classes.push(class as u32);
+                involved.mask |= self.masks[*item];
+            }
+        }
+        involved.classes.len() > before
     }
 
     /// The situations after one more known operation took effect, or a key expired.
@@ -461,11 +530,21 @@ impl<'a> Search<'a> {
         involved: &Involved,
         next: &mut Vec<Situation>,
     ) {
+        let mut first = None;
         for &item in &involved.open {
             // A pure read that fits has taken effect already.
-            if self.is_enabled(from, item) && !self.pure[item] {
-                self.known_successor(from, item, next);
+            if !self.is_enabled(from, item) || self.pure[item] {
+                continue;
             }
+            let hint = self.problem.items[item].hint;
+            if !self.effort.is_hinted || hint.is_none() {
+                self.known_successor(from, item, next);
+            } else if first.is_none_or(|(least, _)| hint < least) {
+                first = Some((hint, item));
+            }
+        }
+        if let Some((_, item)) = first {
+            self.known_successor(from, item, next);
         }
         if self.has_expiry {
             self.expire(from, involved, next);
@@ -701,7 +780,11 @@ impl<'a> Search<'a> {
             self.steps += (kept.len() - group) as u64 / 4;
             let mut others = kept[group..].iter();
             if !others.any(|it| self.sets.is_within(it.unknown, situation.unknown)) {
-                kept.push(situation);
+                if self.effort.is_lazy && kept.len() - group >= LAZY_KEPT_MAX {
+                    self.was_narrow = true;
+                } else {
+                    kept.push(situation);
+                }
             }
         }
         *all = kept;
