@@ -44,8 +44,8 @@ const NAMED_MAX: usize = 6;
 /// How far the check goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Steps of the search for keys that are judged together: one command tried in one situation. About
-    /// 10 million a second.
+    /// Steps of the search for keys that are judged together: one operation tried in one situation. About
+    /// 3 million a second.
     pub steps_max: u64,
     /// Operations on keys that transactions tie together: if there are more, each key is judged by itself.
     pub tied_operations_max: usize,

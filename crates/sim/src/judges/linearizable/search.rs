@@ -471,7 +471,7 @@ impl<'a> Search<'a> {
 
     /// What can matter for an item: operations that touch its keys, those that come before such in their
     /// processes, those that touch the keys of these, and so on.
-    fn involved(&self, item: usize) -> Involved {
+    fn involved(&mut self, item: usize) -> Involved {
         let mut involved = Involved {
             mask: self.masks[item],
             open: vec![item],
@@ -509,14 +509,15 @@ impl<'a> Search<'a> {
     }
 
     /// Adds the classes that touch what is involved. Returns whether there were some.
-    fn involve_classes(&self, involved: &mut Involved) -> bool {
+    fn involve_classes(&mut self, involved: &mut Involved) -> bool {
+        self.steps += self.classes.len() as u64 / 8;
         let (before, mask) = (involved.classes.len(), involved.mask);
-        for (class, Class { item, called }) in self.classes.iter().enumerate() {
-            if *called > 0
-                && self.masks[*item] & mask != 0
-                && !involved.classes.contains(&(class as u32))
-            {
-                involved.classes.push(class as u32);
+        // They are sorted, so one walk finds who is there already.
+        let mut there = std::mem::take(&mut involved.classes).into_iter().peekable();
+        for (class, Class { item, called }) in (0..).zip(&self.classes) {
+            let is_there = there.next_if_eq(&class).is_some();
+            if is_there || (*called > 0 && self.masks[*item] & mask != 0) {
+                involved.classes.push(class);
                 involved.mask |= self.masks[*item];
             }
         }
@@ -695,7 +696,8 @@ impl<'a> Search<'a> {
 
     /// The state after an item, or `NONE` if its replies do not fit.
     fn step(&mut self, item: usize, state: u32) -> u32 {
-        self.steps += 1;
+        // A state of many keys is copied and hashed as a whole.
+        self.steps += 1 + self.problem.slots as u64 / 4;
         let [slot] = self.slots[item][..] else {
             return match self.execute(item, state) {
                 Some(changed) => self.states.with(state, &changed),
