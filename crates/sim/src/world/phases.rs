@@ -24,6 +24,9 @@ const SETTLE_US: u64 = 20_000_000;
 /// counted.
 const SEARCH_STEPS_MAX: u64 = 60_000;
 
+/// How often patience is renewed while a node catches up.
+const CATCH_UP_ROUNDS: usize = 30;
+
 /// How often the world looks whether what it waits for has come.
 const LOOK_US: u64 = 20_000;
 
@@ -50,16 +53,16 @@ impl World {
         self.demand(patience_us, |world| world.missing_leader(&core));
         self.with_clients(|clients, scene| clients.settle(scene));
         self.demand(SETTLE_US, World::missing_answers);
-        self.demand(patience_us, |world| world.missing_equality(&core));
+        self.demand_equality(patience_us, &core);
         self.demand(patience_us, |world| world.missing_calm(&core));
-        self.demand(patience_us, |world| world.missing_equality(&core));
+        self.demand_equality(patience_us, &core);
         let reign = self.reign(&core);
         for &node in &core {
             let id = self.nodes[node].id;
             self.with_clients(|clients, scene| clients.final_reads(id, scene));
         }
         self.demand(SETTLE_US, World::missing_answers);
-        self.demand(patience_us, |world| world.missing_equality(&core));
+        self.demand_equality(patience_us, &core);
         // A gateway's patience is at most sixteen of the longest election timeouts, or eight seconds.
         let resend_us = 16 * self.swarm.election_timeout_max_us() + SETTLE_US;
         self.demand(resend_us, |world| world.missing_quiet(&core));
@@ -167,6 +170,23 @@ impl World {
                 detail: format!("{patience_us} us after healing, {what}"),
             });
         }
+    }
+
+    /// Waits until the nodes have applied the same. Many entries may be missing, a link slow, and a
+    /// point may have them sent one by one: as long as they come, there is patience.
+    fn demand_equality(&mut self, patience_us: u64, core: &[usize]) {
+        let applied = |world: &World| -> u64 {
+            let views = world.views(core).unwrap_or_default();
+            views.iter().map(|view| view.applied.0).sum()
+        };
+        for _ in 0..CATCH_UP_ROUNDS {
+            let before = applied(self);
+            self.wait_for(patience_us, |world| world.missing_equality(core).is_none());
+            if applied(self) == before || self.missing_equality(core).is_none() {
+                break;
+            }
+        }
+        self.demand(0, |world| world.missing_equality(core));
     }
 
     fn wait_for(&mut self, patience_us: u64, done: impl Fn(&World) -> bool) {
