@@ -16,7 +16,7 @@ use crate::profile::Profile;
 use crate::report::{FaultClass, TraceKind};
 use crate::tape::{Site, SiteKind};
 use crate::world::World;
-use crate::world::node::{DATA_DIR, Down};
+use crate::world::node::{DATA_DIR, Down, Process};
 use crate::world::queue::Event;
 use crate::world::swarm::NEMESIS_PERIOD_US;
 
@@ -369,6 +369,19 @@ impl World {
         self.nodes[node].is_damaged || lost < self.swarm.losable()
     }
 
+    /// Whether every other node that may run again remembers this run of the node. A lost history is
+    /// seen by those who know the node's last run: whoever never met it lets it in, and then what it
+    /// gave its word for is lost. The promise does not cover that.
+    fn is_known_to_all(&self, node: usize) -> bool {
+        let Some(run) = self.nodes[node].process.as_ref().map(|it| it.run) else {
+            return false;
+        };
+        self.nodes.iter().enumerate().all(|(peer, place)| {
+            let knows = |process: &Process| process.known_peers.run(run.node) == Some(run);
+            peer == node || place.down == Down::Refused || place.process.as_ref().is_some_and(knows)
+        })
+    }
+
     fn damaged(&mut self, node: usize) {
         self.nodes[node].is_damaged = true;
         let id = self.nodes[node].id;
@@ -404,7 +417,7 @@ impl World {
                 }
             },
         };
-        if !self.may_lose(node) {
+        if !self.may_lose(node) || !self.is_known_to_all(node) {
             return;
         }
         self.struck(class, &[node], String::new);

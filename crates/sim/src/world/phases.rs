@@ -175,14 +175,15 @@ impl World {
     /// Waits until the nodes have applied the same. Many entries may be missing, a link slow, and a
     /// point may have them sent one by one: as long as they come, there is patience.
     fn demand_equality(&mut self, patience_us: u64, core: &[usize]) {
-        let applied = |world: &World| -> u64 {
+        let arrived = |world: &World| -> u64 {
             let views = world.views(core).unwrap_or_default();
-            views.iter().map(|view| view.applied.0).sum()
+            let of_node = |view: &View| view.applied.0 + view.durable.0;
+            views.iter().map(of_node).sum()
         };
         for _ in 0..CATCH_UP_ROUNDS {
-            let before = applied(self);
+            let before = arrived(self);
             self.wait_for(patience_us, |world| world.missing_equality(core).is_none());
-            if applied(self) == before || self.missing_equality(core).is_none() {
+            if arrived(self) == before || self.missing_equality(core).is_none() {
                 break;
             }
         }

@@ -490,12 +490,15 @@ impl World {
     /// Starts a node again after a while.
     pub(super) fn restart_later(&mut self, node: usize) {
         let site = Site::new(SiteKind::Process, node);
-        let wait_us = 10_000 + self.tape.exponential_us(site, self.swarm.restart_us);
+        let wait_us = match self.is_healing {
+            true => 0,
+            false => self.tape.exponential_us(site, self.swarm.restart_us),
+        };
         let place = &self.nodes[node];
         if place.down == Down::Restarts {
             let life = place.life;
             self.queue
-                .push(self.now_us + wait_us, Event::Start { node, life });
+                .push(self.now_us + 10_000 + wait_us, Event::Start { node, life });
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What is committed is durable on a quorum (paper, sections 5.3 and 5.4.2), and a leader commits by
 //! counting only entries of its own term (section 5.4.2, figure 8). Checked when an index is
 //! committed by anybody for the first time: of the last such entry, and by Log Matching for all
-//! before it.
+//! before it. A node whose disk was damaged is counted: it may have given its word before, and the world
+//! harms no more disks than a quorum can do without.
 
 use raft::{LogIndex, NodeId, Role};
 
@@ -27,7 +28,7 @@ impl CommitOnQuorum {
         let nodes = shadow.nodes().count();
         let holders = shadow
             .nodes()
-            .filter(|(_, holder)| holder.holds_durably(last, mark));
+            .filter(|(_, holder)| holder.damaged || holder.holds_durably(last, mark));
         if holders.clone().count() > nodes / 2 {
             return Ok(());
         }
