@@ -56,7 +56,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
-            steps_max: 1_000_000,
+            steps_max: 3_000_000,
             tied_operations_max: 20_000,
             program_order: true,
         }

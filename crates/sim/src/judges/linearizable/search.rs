@@ -144,7 +144,7 @@ fn mask(slots: &[u32]) -> u128 {
 pub(crate) fn search(problem: &Problem, program_order: bool, steps_max: u64) -> (End, u64) {
     let has_hints = problem.items.iter().any(|item| item.hint.is_some());
     let efforts = [
-        (true, true, 16, 8),
+        (true, true, 16, 2),
         (true, false, 1, 8),
         (false, true, 16, 4),
         (false, false, 1, 2),
