@@ -15,19 +15,22 @@ const REPLIES: u64 = 1500;
 
 /// Cuts the power under load, starts all nodes again, and says what is missing.
 ///
-/// The nodes have run before, and their identity files are put back as they were then: what is tested is the log,
-/// and without a sync not even those files would be there.
+/// The nodes have run before, and the files that say who they are are put back as they were then: what is tested is
+/// the log, and without a sync not even those files would be there.
 fn cut_power(disk: &str) -> Result<usize, String> {
     let mut cluster = Cluster::start(&Plan::of(3).set("test-vfs", "lossy"));
     cluster
         .node(1)
         .connect()
         .call(&["SET", "before", "the load"]);
-    let mut identities = Vec::new();
+    let mut files = Vec::new();
     for node in &mut cluster.nodes {
         node.kill();
-        let path = node.data_dir().join("IDENTITY");
-        identities.push((path.clone(), std::fs::read(path).expect("an identity file")));
+        for name in ["IDENTITY", "PEERS"] {
+            let path = node.data_dir().join(name);
+            let content = std::fs::read(&path).expect("a node has this file");
+            files.push((path, content));
+        }
         node.set("test-vfs", disk);
         node.start();
     }
@@ -55,8 +58,8 @@ fn cut_power(disk: &str) -> Result<usize, String> {
         .collect();
 
     if disk == "lossy-nosync" {
-        for (path, identity) in identities {
-            std::fs::write(path, identity).expect("an identity file");
+        for (path, content) in files {
+            std::fs::write(path, content).expect("a file can be written");
         }
     }
     for node in &mut cluster.nodes {

@@ -21,6 +21,8 @@ pub mod load;
 mod node;
 mod ports;
 mod proxy;
+pub mod quota;
+pub mod recorder;
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},

@@ -32,7 +32,7 @@ mod commands;
 mod connection;
 mod dice;
 mod optimistic;
-mod replies;
+pub mod replies;
 mod workload;
 
 #[cfg(test)]

@@ -39,11 +39,42 @@ pub(crate) fn error_kind(text: &[u8]) -> ErrorKind {
     }
 }
 
+/// The outcome of an operation of one command.
+///
+/// # Errors
+/// The reply, if no command of the clients is answered like this.
+pub fn command_outcome(value: Value) -> Result<Outcome, Value> {
+    match value {
+        Value::Error(text) => error_outcome(text),
+        value => into_reply(value).map(|reply| Outcome::Done(vec![reply])),
+    }
+}
+
+/// The outcome of a transaction: of the reply to EXEC behind so many commands and, before them, watched
+/// keys. If a watched key has changed, it is a single null.
+///
+/// # Errors
+/// The reply, if no transaction of the clients is answered like this.
+pub fn exec_outcome(value: Value, commands: usize, watches: usize) -> Result<Outcome, Value> {
+    match value {
+        Value::Null | Value::NullArray if watches > 0 => Ok(Outcome::Done(vec![Reply::Null])),
+        Value::Array(values) if values.len() == commands => {
+            let mut replies = vec![Reply::Text(b"OK".to_vec()); watches];
+            for value in values {
+                replies.push(into_reply(value)?);
+            }
+            Ok(Outcome::Done(replies))
+        }
+        Value::Error(text) if error_kind(&text) != ErrorKind::Executed => error_outcome(text),
+        value => Err(value),
+    }
+}
+
 /// An error reply as the outcome of its operation.
 ///
 /// # Errors
 /// The reply, if no command of the clients is answered like this.
-pub(crate) fn error_outcome(text: Vec<u8>) -> Result<Outcome, Value> {
+fn error_outcome(text: Vec<u8>) -> Result<Outcome, Value> {
     match error_kind(&text) {
         ErrorKind::Executed => Ok(Outcome::Done(vec![Reply::Error(into_text(text))])),
         ErrorKind::Refused => Ok(Outcome::Failed(into_text(text))),
@@ -56,7 +87,7 @@ pub(crate) fn error_outcome(text: Vec<u8>) -> Result<Outcome, Value> {
 ///
 /// # Errors
 /// The value, or the part of it, that no command of the clients replies.
-pub(crate) fn into_reply(value: Value) -> Result<Reply, Value> {
+fn into_reply(value: Value) -> Result<Reply, Value> {
     Ok(match value {
         Value::Simple(text) | Value::Bulk(text) => Reply::Text(text),
         Value::Integer(number) => Reply::Integer(number),

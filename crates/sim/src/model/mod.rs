@@ -35,5 +35,5 @@ pub use crate::model::search::{
     Explored, Found, Limits, Progress, Reached, explore, explore_telling,
 };
 
-#[cfg(test)]
+#[cfg(all(test, feature = "world"))]
 mod tests;

@@ -4,7 +4,7 @@ use resp::Value;
 
 use crate::clients::client::Client;
 use crate::clients::connection::{Expect, Pending};
-use crate::clients::replies::{ErrorKind, error_kind, error_outcome, into_reply};
+use crate::clients::replies::{ErrorKind, command_outcome, error_kind, exec_outcome};
 use crate::clients::{Scene, Shared};
 use crate::history::{Delivery, Outcome, Reply};
 
@@ -70,15 +70,17 @@ impl Client {
     /// What a reply says of its request. An outcome that is no operation's is not looked at.
     fn outcome(&mut self, pending: Pending, value: Value) -> Result<Outcome, String> {
         let nothing = Outcome::Open;
+        let expect = pending.expect;
+        let misfit = |value: Value| format!("{value:?} is no reply to {expect:?}");
         let fits = match (pending.expect, &value) {
-            (Expect::Command, _) => return command_outcome(value),
+            (Expect::Command, _) => return command_outcome(value).map_err(misfit),
             (Expect::WatchedGet, _) => {
-                let outcome = command_outcome(value)?;
+                let outcome = command_outcome(value).map_err(misfit)?;
                 self.note_watched(&outcome);
                 return Ok(outcome);
             }
             (Expect::Exec { commands, watches }, _) => {
-                return exec_outcome(value, commands, watches);
+                return exec_outcome(value, commands, watches).map_err(misfit);
             }
             (Expect::Watch, Value::Error(text)) => {
                 if let Some(optimistic) = &mut self.optimistic {
@@ -112,7 +114,7 @@ impl Client {
         };
         match fits {
             true => Ok(nothing),
-            false => Err(misfit(pending.expect, &value)),
+            false => Err(misfit(value)),
         }
     }
 
@@ -133,38 +135,7 @@ impl Client {
     }
 }
 
-fn command_outcome(value: Value) -> Result<Outcome, String> {
-    match value {
-        Value::Error(text) => error_outcome(text),
-        value => into_reply(value).map(|reply| Outcome::Done(vec![reply])),
-    }
-    .map_err(|value| misfit(Expect::Command, &value))
-}
-
-/// The outcome of a transaction. That of one whose watched keys have changed is a single null.
-fn exec_outcome(value: Value, commands: usize, watches: usize) -> Result<Outcome, String> {
-    let expect = Expect::Exec { commands, watches };
-    match value {
-        Value::Null | Value::NullArray if watches > 0 => Ok(Outcome::Done(vec![Reply::Null])),
-        Value::Array(values) if values.len() == commands => {
-            let mut replies = vec![Reply::Text(b"OK".to_vec()); watches];
-            for value in values {
-                replies.push(into_reply(value).map_err(|value| misfit(expect, &value))?);
-            }
-            Ok(Outcome::Done(replies))
-        }
-        Value::Error(text) if error_kind(&text) != ErrorKind::Executed => {
-            error_outcome(text).map_err(|value| misfit(expect, &value))
-        }
-        value => Err(misfit(expect, &value)),
-    }
-}
-
 /// Whether an error says that nothing was done, or may have been.
 fn says_no(text: &[u8]) -> bool {
     matches!(error_kind(text), ErrorKind::Refused | ErrorKind::Uncertain)
-}
-
-fn misfit(expect: Expect, value: &Value) -> String {
-    format!("{value:?} is no reply to {expect:?}")
 }
