@@ -87,8 +87,7 @@ impl World {
                 Ok(Some(met)) => {
                     if process.known_peers.record(met).is_err() {
                         self.connect_later(one, other);
-                        if self.nodes[node].vfs.halted_in().is_some() {
-                            let how = self.power_failure(node);
+                        if let Some(how) = self.power_failed(node) {
                             self.crash(node, how, "the power failed");
                             self.restart_later(node);
                         }

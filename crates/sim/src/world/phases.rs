@@ -89,6 +89,11 @@ impl World {
             .collect();
         let quorum = self.nodes.len() / 2 + 1;
         let least = quorum.min(whole.len());
+        let least = match self.options.crash_scope {
+            // Whom the crash point struck has to come back.
+            Some(_) => whole.len(),
+            None => least,
+        };
         let size = whole.len() - self.tape.below(site, (whole.len() - least + 1) as u64) as usize;
         while whole.len() > size {
             let leaver = self.tape.below(site, whole.len() as u64) as usize;
