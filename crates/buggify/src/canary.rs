@@ -76,6 +76,8 @@ canaries! {
     ReadByEarlierRound = 15;
     /// An answer to an earlier round counts for the present one.
     LateAnswerConfirmsRound = 16;
+    /// All requests for a read index have one name: an answer to an earlier one confirms a later one.
+    ReadRequestsShareAName = 16;
     /// A follower serves a read at its own commit index, not at the leader's.
     ReadAtOwnCommit = 17;
     /// Reads that wait for confirmation are served when the leader steps down.
@@ -114,16 +116,14 @@ canaries! {
     OwnDiskNotRecounted = 45;
     /// An acceptance from an earlier term counts in this one.
     AcceptanceOfOldTermCounts = 47;
-    /// An answer meant for an earlier process of this node is taken for one to this.
-    AnswerToEarlierProcessTaken = 48;
     /// After a restart what was committed counts as applied, though its effects are gone.
     AppliedWithoutEffects = 49;
     /// The commit index on disk may be ahead of the log on disk.
     CommitBeyondDurable = 50;
     /// A small file is renamed into place before its bytes are durable.
     RenamedBeforeDurable = 53;
-    /// A segment whose header is damaged is taken for one that was never used, and removed.
-    DamagedSegmentRemoved = 54;
+    /// A log that is damaged is removed, and a new one begun.
+    DamagedLogBegunAnew = 54;
     /// What applying an entry does depends on what this node has served before.
     ApplyUsesLocalState = 55;
     /// The time of an entry is read from the clock of the node that applies it.

@@ -21,7 +21,7 @@ mod switches;
 pub use crate::canary::Canary;
 pub use crate::point::Point;
 #[cfg(feature = "on")]
-pub use crate::switches::{Armed, arm};
+pub use crate::switches::{Armed, arm, is_active};
 
 /// Whether the switches are compiled in.
 pub const ENABLED: bool = cfg!(feature = "on");

@@ -55,6 +55,8 @@ points! {
     RejectionWithoutHint;
     /// `raft`: followers learn of a new commit index from the next append or heartbeat only.
     CommitNewsLate;
+    /// `raft`: a leader that hears no quorum goes on leading. Where this may fire, it always does.
+    LeaderKeepsOffice;
     /// `raft`: a round is not answered ahead of an acceptance that waits for the disk.
     RoundNotEchoedEarly;
     /// `wal`: the next segment is begun although the present one has room.

@@ -34,6 +34,11 @@ pub fn arm(canary: Option<Canary>, active: &[Point], decide: Decide) -> Armed {
     }
 }
 
+/// Whether a point may fire in this run. Nothing is decided by asking.
+pub fn is_active(point: Point) -> bool {
+    ACTIVE.get() & bit(point) != 0
+}
+
 impl Drop for Armed {
     fn drop(&mut self) {
         CANARY.set(None);
@@ -49,7 +54,7 @@ pub(crate) fn is_canary(canary: Canary) -> bool {
 
 #[inline]
 pub(crate) fn fires(point: Point) -> bool {
-    ACTIVE.get() & bit(point) != 0 && decide(point)
+    is_active(point) && decide(point)
 }
 
 #[cold]

@@ -130,10 +130,7 @@ impl Raft {
             };
         }
         let mut random = Random::new(config.seed, config.id);
-        let next_read_request = match buggify::canary(Canary::AnswerToEarlierProcessTaken) {
-            false => random.next() / 2,
-            true => 1,
-        };
+        let next_read_request = random.next() / 2;
         let soft_state = SoftState {
             role: Role::Follower,
             leader: None,
@@ -552,8 +549,9 @@ impl Raft {
             voter == id
                 || progress.is_some_and(|peer| peer.quiet_ticks < election_timeout_ticks_min)
         };
-        let hears_quorum =
-            quorum::reached(&self.config.conf, heard) || buggify::canary(Canary::NoCheckQuorum);
+        let hears_quorum = quorum::reached(&self.config.conf, heard)
+            || buggify::point(Point::LeaderKeepsOffice)
+            || buggify::canary(Canary::NoCheckQuorum);
         let disk_patience = election_timeout_ticks_max.saturating_mul(DISK_PATIENCE_TIMEOUTS);
         let disk_hangs =
             self.writes.stalled_ticks() > disk_patience && !buggify::canary(Canary::HungDiskLeads);

@@ -295,8 +295,9 @@ impl Raft {
             Some((&latest, _)) if gathered.is_empty() => latest,
             _ => {
                 let request = self.next_read_request;
-                self.next_read_request += 1;
-                reads.asked.insert(request, gathered);
+                self.next_read_request +=
+                    u64::from(!buggify::canary(Canary::ReadRequestsShareAName));
+                reads.asked.entry(request).or_default().extend(gathered);
                 request
             }
         };

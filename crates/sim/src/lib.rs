@@ -8,7 +8,6 @@
 pub mod canaries;
 pub mod check;
 pub mod clients;
-pub mod crash_points;
 pub mod history;
 pub mod judges;
 pub mod model;

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use crate::cli::{Exit, canaries, check, crash_points, model, profiles, replay, run, shrink};
+use crate::cli::{Exit, canaries, check, model, profiles, replay, run, shrink};
 
 /// Runs clusters of the production code in one thread each, breaks everything around them, and judges
 /// what they do.
@@ -39,8 +39,6 @@ enum Command {
     Check(check::CheckArguments),
     /// See whether each known mistake is noticed.
     Canaries(canaries::CanariesArguments),
-    /// Break a short run at every place.
-    CrashPoints(crash_points::CrashPointsArguments),
     /// Search small scopes of the Raft crate exhaustively.
     Model(model::ModelArguments),
     /// List the profiles and the classes of faults.
@@ -59,7 +57,6 @@ fn main() -> ExitCode {
         Command::Shrink(arguments) => shrink::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Canaries(arguments) => canaries::run(&arguments),
-        Command::CrashPoints(arguments) => crash_points::run(&arguments),
         Command::Model(arguments) => model::run(&arguments),
         Command::Profiles(arguments) => Ok(profiles::run(&arguments)),
     };

@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use buggify::Canary;
 use raft::{NodeId, Role};
 
-use crate::crash_points::{CrashReport, CrashScope};
 use crate::judges::Violation;
 use crate::profile::Profile;
 use crate::tape::Choice;
@@ -21,8 +20,6 @@ pub struct RunOptions {
     pub canary: Option<Canary>,
     /// How long the run takes, in simulated time.
     pub duration_us: u64,
-    /// A short run with a script, to be broken at one place.
-    pub crash_scope: Option<CrashScope>,
     /// Make only these choices, and benign ones elsewhere.
     pub only: Option<HashSet<Choice>>,
     /// Note the choices that are not benign.
@@ -44,7 +41,6 @@ impl RunOptions {
             profile,
             canary: None,
             duration_us: RunOptions::DURATION_US,
-            crash_scope: None,
             only: None,
             record: false,
             trace: false,
@@ -82,8 +78,6 @@ pub struct RunReport {
     pub trace: Vec<TraceEvent>,
     /// The history of all clients, if it was kept.
     pub history: Option<crate::history::History>,
-    /// What it tells of the places at which it could be broken, if it has a crash scope.
-    pub crash_report: Option<CrashReport>,
     /// A hash of everything that happened: equal seeds must have equal ones.
     pub fingerprint: u64,
 }

@@ -90,9 +90,6 @@ pub fn judge_file(seen: FileSeen) -> FileVerdict {
         }
         HeaderSeen::Zeros if seen.length_is_right => FileVerdict::Spare,
         HeaderSeen::Zeros | HeaderSeen::Partial => FileVerdict::Discard,
-        HeaderSeen::Garbage if buggify::canary(Canary::DamagedSegmentRemoved) => {
-            FileVerdict::Discard
-        }
         HeaderSeen::Garbage => FileVerdict::Damaged(Why::HeaderLost),
     }
 }

@@ -558,6 +558,17 @@ pub(crate) fn failed(operation: &'static str, path: &Path) -> impl FnOnce(io::Er
 }
 
 impl Examination {
+    /// One that found nothing worth keeping in these segments.
+    pub(crate) fn discarding(dir: &Path, segments: &[u64]) -> Examination {
+        Examination {
+            discards: segments
+                .iter()
+                .map(|&n| dir.join(segment_name(n)))
+                .collect(),
+            ..Examination::default()
+        }
+    }
+
     /// The examination's outcome as callers see it.
     pub(crate) fn recovery(&self) -> Recovery {
         let groups = self.groups.iter().map(|(group, index)| {

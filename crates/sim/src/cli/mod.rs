@@ -2,7 +2,6 @@
 
 pub(crate) mod canaries;
 pub(crate) mod check;
-pub(crate) mod crash_points;
 pub(crate) mod failing;
 pub(crate) mod files;
 pub(crate) mod model;
@@ -117,22 +116,11 @@ pub(crate) fn minutes(text: &str) -> Result<Duration, String> {
 
 /// The command that repeats a run of a seed.
 pub(crate) fn replay_command(options: &RunOptions) -> String {
-    let subcommand = match options.crash_scope {
-        Some(_) => "crash-points",
-        None => "run",
-    };
-    let seed = options.seed;
-    let mut command = format!("cargo run -p sim --release -- {subcommand} --seed {seed}");
-    if let Some(scope) = options.crash_scope {
-        command += &format!(" --nodes {}", scope.nodes);
-        if let Some(point) = scope.point {
-            command += &format!(" --only {point}");
-        }
-    }
-    if options.profile != Profile::Default || options.crash_scope.is_some() {
+    let mut command = format!("cargo run -p sim --release -- run --seed {}", options.seed);
+    if options.profile != Profile::Default {
         command += &format!(" --profile {}", options.profile.name());
     }
-    if options.duration_us != RunOptions::DURATION_US || options.crash_scope.is_some() {
+    if options.duration_us != RunOptions::DURATION_US {
         command += &format!(" --duration {}", options.duration_us as f64 / 1e6);
     }
     if let Some(canary) = options.canary {

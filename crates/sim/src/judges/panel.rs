@@ -109,6 +109,7 @@ impl Judges {
     }
 
     fn started(&mut self, fact: &Fact<'_>, shadow: &Shadow) -> Result<(), Violation> {
+        self.duties.see(fact, shadow)?;
         self.wal_recovery.see(fact, shadow)?;
         self.log_matching.see(fact, shadow)?;
         self.restart.see(fact, shadow)?;

@@ -5,7 +5,6 @@
 use replica::{ClientId, ClientInfo, Output, Witness};
 
 use crate::clients::Action;
-use crate::crash_points::Struck;
 use crate::report::TraceKind;
 use crate::tape::{Site, SiteKind};
 use crate::world::World;
@@ -221,9 +220,6 @@ impl World {
             }
         }
         for session in output.flush.drain(..) {
-            if self.crashes_here(node, Struck::BeforeReply) {
-                return;
-            }
             if let Some(client) = self.client_at(node, session) {
                 self.flush(client, session);
             }

@@ -15,12 +15,10 @@
 //! | `node`, `process` | disks, clocks, processes, and the disk thread |
 //! | `network`, `peers` | packets, connections, handshakes |
 //! | `gateways` | connections of clients |
-//! | `crash_point` | runs that are broken at one place |
 //! | `nemesis` | faults, and their ends |
-//! | `phases` | healing, and what must follow |
+//! | `phases`, `reign` | healing, and what must follow |
 //! | `watch` | what judges and people are shown |
 
-mod crash_point;
 mod gateways;
 mod nemesis;
 mod network;
@@ -29,6 +27,7 @@ mod peers;
 mod phases;
 mod process;
 mod queue;
+mod reign;
 mod swarm;
 mod watch;
 
@@ -69,8 +68,6 @@ struct World {
     faults: Vec<Option<Undo>>,
     /// No new faults.
     is_healing: bool,
-    /// The power fails on all nodes when this event is over.
-    is_dark: bool,
     failure: Option<Failure>,
     // Kept so that a step does not allocate them anew.
     actions: Vec<Action>,
@@ -138,6 +135,9 @@ impl Decisions {
     }
 
     fn fires(&mut self, point: buggify::Point) -> bool {
+        if point == buggify::Point::LeaderKeepsOffice {
+            return true;
+        }
         let site = Site::new(SiteKind::Buggify, point as usize);
         let rate = match point {
             // Every other file would otherwise be a segment with a single record.
@@ -155,8 +155,7 @@ impl Decisions {
 
 impl World {
     fn new(options: RunOptions, mut tape: Tape) -> World {
-        let mut swarm = Swarm::draw(options.profile, &mut tape);
-        swarm.nodes = options.crash_scope.map_or(swarm.nodes, |scope| scope.nodes);
+        let swarm = Swarm::draw(options.profile, &mut tape);
         let nodes = (0..swarm.nodes)
             .map(|index| Node::new(index, &mut tape))
             .collect();
@@ -183,7 +182,6 @@ impl World {
             trace: Vec::new(),
             faults: Vec::new(),
             is_healing: false,
-            is_dark: false,
             failure: None,
             actions: Vec::new(),
             answered: Vec::new(),
@@ -194,7 +192,6 @@ impl World {
     fn live(&mut self) {
         self.begin();
         self.run_until(self.options.duration_us);
-        self.end_scope();
         if self.failure.is_none() {
             self.end_safely();
         }
@@ -202,7 +199,6 @@ impl World {
 
     fn begin(&mut self) {
         self.show_begin();
-        self.begin_scope();
         for node in 0..self.nodes.len() {
             self.queue.push(0, Event::Start { node, life: 0 });
         }
@@ -226,7 +222,6 @@ impl World {
             self.now_us = at_us;
             self.step += 1;
             self.handle(event);
-            self.end_event_of_scope();
         }
     }
 
@@ -246,7 +241,6 @@ impl World {
                 reason,
             } => self.peer_gone(node, life, peer, reason),
             Event::Nemesis => self.strike(),
-            Event::Depose { abruptly } => self.depose(abruptly),
             Event::Undo { fault } => self.undo(fault),
             Event::ClientConnect { client, epoch } => self.client_connects(client, epoch),
             Event::ClientUp { client, epoch } => self.client_is_up(client, epoch),

@@ -90,12 +90,7 @@ impl World {
     }
 
     /// Notes that a fault was injected.
-    pub(super) fn struck(
-        &mut self,
-        class: FaultClass,
-        nodes: &[usize],
-        text: impl FnOnce() -> String,
-    ) {
+    fn struck(&mut self, class: FaultClass, nodes: &[usize], text: impl FnOnce() -> String) {
         self.report.faults.add(class);
         self.note(class as u64 | 0x100, nodes.len() as u64);
         let ids = || {

@@ -87,7 +87,8 @@ impl World {
                 Ok(Some(met)) => {
                     if process.known_peers.record(met).is_err() {
                         self.connect_later(one, other);
-                        if let Some(how) = self.power_failed(node) {
+                        if self.nodes[node].vfs.halted_in().is_some() {
+                            let how = self.power_failure(node);
                             self.crash(node, how, "the power failed");
                             self.restart_later(node);
                         }

@@ -1,8 +1,6 @@
 //! The end of a run: a random quorum is healed, the rest is frozen as failed, and everything that was
 //! promised must come about. If it does not, what is missing is named.
 
-use buggify::Point;
-use raft::{NodeId, Term};
 use replica::Replica;
 use vfs::Crash;
 
@@ -68,6 +66,7 @@ impl World {
         self.demand(resend_us, |world| world.missing_quiet(&core));
         self.demand_service();
         self.demand_stability(reign, &core);
+        self.demand_rejoin(patience_us, &core);
         if self.failure.is_none() {
             let replicas: Vec<&Replica> = core
                 .iter()
@@ -89,11 +88,6 @@ impl World {
             .collect();
         let quorum = self.nodes.len() / 2 + 1;
         let least = quorum.min(whole.len());
-        let least = match self.options.crash_scope {
-            // Whom the crash point struck has to come back.
-            Some(_) => whole.len(),
-            None => least,
-        };
         let size = whole.len() - self.tape.below(site, (whole.len() - least + 1) as u64) as usize;
         while whole.len() > size {
             let leaver = self.tape.below(site, whole.len() as u64) as usize;
@@ -128,44 +122,14 @@ impl World {
         }
     }
 
-    /// Who leads, and in which term, unless something may rightly end it: a point that has leaders
-    /// resign, or delays that are as long as an election timeout.
-    fn reign(&self, core: &[usize]) -> Option<(Option<NodeId>, Term)> {
-        let may_resign = self.swarm.points.contains(&Point::ResignUnasked);
-        let may_be_late = self.swarm.jitter_us * 16 > self.swarm.election_timeout_ms * 1000;
-        if may_resign || may_be_late {
-            return None;
-        }
-        let view = self.views(core).ok()?[0];
-        Some((view.leader, view.term))
-    }
-
-    /// Nobody deposes a leader without need.
-    fn demand_stability(&mut self, reign: Option<(Option<NodeId>, Term)>, core: &[usize]) {
-        let Some((leader, term)) = reign.filter(|_| self.failure.is_none()) else {
-            return;
-        };
-        let now = self
-            .views(core)
-            .map(|views| (views[0].leader, views[0].term));
-        if now != Ok((leader, term)) {
-            self.fail(Violation {
-                property: "stability",
-                detail: format!(
-                    "{leader:?} led in {term}, nothing was wrong, and now it is {now:?}"
-                ),
-            });
-        }
-    }
-
-    fn phase(&mut self, text: &str) {
+    pub(super) fn phase(&mut self, text: &str) {
         self.show(|| TraceKind::Phase {
             text: text.to_owned(),
         });
     }
 
     /// Waits until nothing is missing, and fails the run if something still is after so long.
-    fn demand(&mut self, patience_us: u64, missing: impl Fn(&World) -> Option<String>) {
+    pub(super) fn demand(&mut self, patience_us: u64, missing: impl Fn(&World) -> Option<String>) {
         self.wait_for(patience_us, |world| missing(world).is_none());
         if self.failure.is_none()
             && let Some(what) = missing(self)
@@ -179,7 +143,7 @@ impl World {
 
     /// Waits until the nodes have applied the same. Many entries may be missing, a link slow, and a
     /// point may have them sent one by one: as long as they come, there is patience.
-    fn demand_equality(&mut self, patience_us: u64, core: &[usize]) {
+    pub(super) fn demand_equality(&mut self, patience_us: u64, core: &[usize]) {
         let arrived = |world: &World| -> u64 {
             let views = world.views(core).unwrap_or_default();
             let of_node = |view: &View| view.applied.0 + view.durable.0;
@@ -195,14 +159,14 @@ impl World {
         self.demand(0, |world| world.missing_equality(core));
     }
 
-    fn wait_for(&mut self, patience_us: u64, done: impl Fn(&World) -> bool) {
+    pub(super) fn wait_for(&mut self, patience_us: u64, done: impl Fn(&World) -> bool) {
         let until_us = self.now_us + patience_us;
         while self.failure.is_none() && self.now_us < until_us && !done(self) {
             self.run_until((self.now_us + LOOK_US).min(until_us));
         }
     }
 
-    fn missing_leader(&self, core: &[usize]) -> Option<String> {
+    pub(super) fn missing_leader(&self, core: &[usize]) -> Option<String> {
         let views = match self.views(core) {
             Ok(views) => views,
             Err(missing) => return Some(missing),
@@ -276,7 +240,7 @@ impl World {
         Some(format!("n{} stops", stopping + 1))
     }
 
-    fn views(&self, core: &[usize]) -> Result<Vec<View>, String> {
+    pub(super) fn views(&self, core: &[usize]) -> Result<Vec<View>, String> {
         core.iter()
             .map(|&node| match &self.nodes[node].process {
                 Some(process) => Ok(View::of(&process.replica)),

@@ -9,7 +9,6 @@ use replica::{Disconnect, Output, PeerMessage, Replica, Write, storage};
 use vfs::Crash;
 use wal::{Preparation, Record, Space, WalError};
 
-use crate::crash_points::Struck;
 use crate::judges::{Fact, View, Violation};
 use crate::report::TraceKind;
 use crate::tape::{Site, SiteKind};
@@ -73,8 +72,6 @@ impl World {
         place.life += 1;
         place.crash_at_output = None;
         place.sessions.clear();
-        self.arm_crash_point(node);
-        let place = &mut self.nodes[node];
         match place.start(&self.swarm, now_us, &mut self.tape) {
             Ok(records) => {
                 place.down = Down::No;
@@ -82,8 +79,7 @@ impl World {
             }
             Err(StartFailure::Disk(text)) => {
                 let id = place.id;
-                let how = self.power_failed(node).unwrap_or(Crash::Process);
-                self.nodes[node].vfs.crash(how);
+                place.vfs.crash(Crash::Process);
                 self.show(|| TraceKind::Ended {
                     node: id,
                     text: format!("did not start: {text}"),
@@ -248,7 +244,7 @@ impl World {
     fn carry_out(&mut self, node: usize, output: &mut Output) {
         let id = self.nodes[node].id;
         for write in output.writes.drain(..) {
-            if self.crashes_here(node, Struck::BeforeWrite) {
+            if self.crashes_here(node) {
                 return;
             }
             self.see(&Fact::Handed {
@@ -264,7 +260,7 @@ impl World {
             process.reads.append(&mut output.entry_reads);
         }
         for (to, message) in output.messages.drain(..) {
-            if self.crashes_here(node, Struck::BeforeMessage) {
+            if self.crashes_here(node) {
                 return;
             }
             self.send(node, to, message);
@@ -273,12 +269,7 @@ impl World {
     }
 
     /// Counts down to a crash that was planned for a boundary between two outputs.
-    pub(super) fn crashes_here(&mut self, node: usize, output: Struck) -> bool {
-        if let Some(how) = self.crash_before_output(node, output) {
-            self.crash(node, how, "killed between two outputs");
-            self.restart_later(node);
-            return true;
-        }
+    fn crashes_here(&mut self, node: usize) -> bool {
         match &mut self.nodes[node].crash_at_output {
             None => false,
             Some(0) => {
@@ -461,7 +452,12 @@ impl World {
                 detail: format!("n{}: {error}", node + 1),
             });
         }
-        let how = self.power_failed(node).unwrap_or(Crash::Process);
+        let place = &self.nodes[node];
+        let is_planned_halt = place.vfs.halted_in().is_some();
+        let how = match is_planned_halt {
+            true => self.power_failure(node),
+            false => Crash::Process,
+        };
         self.crash(node, how, &error.to_string());
         self.restart_later(node);
     }

@@ -34,8 +34,6 @@ pub(super) enum Event {
     },
     /// The nemesis looks for something to break.
     Nemesis,
-    /// The leader is asked to stop, or its power fails.
-    Depose { abruptly: bool },
     /// A fault ends.
     Undo { fault: u32 },
     /// A client's connection request arrives at its gateway.

@@ -48,21 +48,25 @@ impl Judge for Campaign {
     }
 
     fn see(&mut self, fact: &Fact<'_>, shadow: &Shadow) -> Result<(), Violation> {
-        let Fact::Sent {
-            from,
-            to,
-            message: PeerMessage::Raft(message),
-        } = *fact
-        else {
-            return Ok(());
-        };
-        match message {
-            Message::RequestPreVoteResponse(response) if response.granted => {
-                self.is_willing(from, to, response.term);
+        match *fact {
+            Fact::Sent {
+                from,
+                to,
+                message: PeerMessage::Raft(message),
+            } => match message {
+                Message::RequestPreVoteResponse(response) if response.granted => {
+                    self.is_willing(from, to, response.term);
+                    Ok(())
+                }
+                Message::RequestVote(request) if !request.transfer => {
+                    self.asks(from, request.term, shadow.nodes().count())
+                }
+                _ => Ok(()),
+            },
+            // One whose disk has forgotten its term may come to an earlier one again.
+            Fact::Started { node, .. } if shadow.node(node).last_life.damaged => {
+                self.willing.remove(&node);
                 Ok(())
-            }
-            Message::RequestVote(request) if !request.transfer => {
-                self.asks(from, request.term, shadow.nodes().count())
             }
             _ => Ok(()),
         }
@@ -72,7 +76,7 @@ impl Judge for Campaign {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judges::made_up::MadeUp;
+    use crate::judges::made_up::{MadeUp, view};
     use raft::{EntryId, RequestPreVoteResponse, RequestVote};
 
     fn made_up() -> MadeUp<Campaign> {
@@ -120,6 +124,18 @@ mod tests {
             made_up.send(1, 2, request(3, false));
             made_up.fired("n1 asks for votes in term t3");
         }
+    }
+
+    #[test]
+    fn a_node_that_has_forgotten_its_term_may_come_to_it_again() {
+        let mut made_up = made_up();
+        made_up.send(2, 1, would(7, true));
+        made_up.damage(1);
+        made_up.restart(1, &[], view(1, 0, 0));
+        made_up.send(2, 1, would(3, true));
+        made_up.send(3, 1, would(3, true));
+        made_up.send(1, 2, request(3, false));
+        made_up.is_well();
     }
 
     #[test]

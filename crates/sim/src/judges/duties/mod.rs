@@ -1,12 +1,15 @@
-//! What the algorithm owes beyond safety: nobody disturbs a leader without need, and a leader that
-//! cannot do its office lays it down. Breaking these loses no data. It makes a cluster that flaps, hangs
-//! or grows without bound, which a demand for progress notices late or never.
+//! What the algorithm owes beyond safety: nobody disturbs a leader without need, nobody leads or commits
+//! on the word of an earlier term, and a leader that cannot do its office lays it down. Breaking these
+//! loses no data at once. It makes a cluster that flaps, hangs, grows without bound, or is one
+//! crash away from losing data, which other judges notice late or never.
 
 pub mod campaign;
+pub mod mandate;
 pub mod office;
 pub mod transfer;
 
 use crate::judges::duties::campaign::Campaign;
+use crate::judges::duties::mandate::Mandate;
 use crate::judges::duties::office::Office;
 use crate::judges::duties::transfer::Transfer;
 use crate::judges::{Fact, Judge, Shadow, Violation};
@@ -15,6 +18,7 @@ use crate::judges::{Fact, Judge, Shadow, Violation};
 #[derive(Debug, Default)]
 pub struct Duties {
     campaign: Campaign,
+    mandate: Mandate,
     transfer: Transfer,
     office: Office,
 }
@@ -28,13 +32,19 @@ impl Duties {
         match fact {
             Fact::Sent { .. } => {
                 self.campaign.see(fact, shadow)?;
+                self.mandate.see(fact, shadow)?;
                 self.transfer.see(fact, shadow)
             }
             Fact::Stepped { .. } => {
+                self.mandate.see(fact, shadow)?;
                 self.transfer.see(fact, shadow)?;
                 self.office.see(fact, shadow)
             }
             Fact::Ended { .. } => self.transfer.see(fact, shadow),
+            Fact::Started { .. } => {
+                self.campaign.see(fact, shadow)?;
+                self.mandate.see(fact, shadow)
+            }
             _ => Ok(()),
         }
     }

@@ -1,6 +1,7 @@
 //! Leadership is handed over in order (thesis, section 3.10): the leader takes no more proposals, and
 //! tells the target to stand only when the target holds all of the leader's log. Otherwise the target
-//! cannot win, and the old leader is deposed for nothing.
+//! cannot win, and the old leader is deposed for nothing. A transfer that has not succeeded after an
+//! election timeout is given up, or writes would be refused for ever (hashicorp raft issue 696).
 
 use std::collections::BTreeMap;
 
@@ -44,6 +45,15 @@ impl Transfer {
         })
     }
 
+    fn is_given_up(&self, node: NodeId, ticks: Option<u32>, most: u32) -> Result<(), Violation> {
+        match ticks {
+            Some(ticks) if ticks >= most => violation(self, || {
+                format!("{node} has been handing leadership over for {ticks} ticks of {most}")
+            }),
+            _ => Ok(()),
+        }
+    }
+
     fn stepped(&mut self, node: NodeId, view: &View, ticks: Option<u32>) -> Result<(), Violation> {
         let Some(ticks) = ticks else {
             if !self.under_way.is_empty() {
@@ -84,7 +94,12 @@ impl Judge for Transfer {
                 node,
                 view,
                 replica,
-            } => self.stepped(node, &view, replica.raft().transfer_ticks()),
+            } => {
+                let raft = replica.raft();
+                let ticks = raft.transfer_ticks();
+                self.is_given_up(node, ticks, raft.config().election_timeout_ticks_min)?;
+                self.stepped(node, &view, ticks)
+            }
             Fact::Ended { node } => {
                 self.under_way.remove(&node);
                 Ok(())
@@ -135,6 +150,14 @@ mod tests {
         made_up.step(2, view(2, 1, 0));
         made_up.send(1, 2, TOLD);
         made_up.is_well();
+    }
+
+    #[test]
+    fn a_transfer_that_is_not_given_up_is_noticed() {
+        let judge = Transfer::default();
+        assert_eq!(judge.is_given_up(NodeId(1), None, 10), Ok(()));
+        assert_eq!(judge.is_given_up(NodeId(1), Some(9), 10), Ok(()));
+        assert!(judge.is_given_up(NodeId(1), Some(10), 10).is_err());
     }
 
     #[test]
