@@ -54,6 +54,8 @@
 //!     (clients here ask the leader itself), snapshots, changes of members, priorities, group commit,
 //!     leases.
 
+#![cfg(target_arch = "x86_64")]
+
 mod bytes_of;
 mod checker;
 mod clients;

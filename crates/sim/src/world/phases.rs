@@ -53,6 +53,10 @@ impl World {
         self.demand(SETTLE_US, World::missing_answers);
         self.demand_equality(patience_us, &core);
         self.demand(patience_us, |world| world.missing_calm(&core));
+        // A gateway's patience is at most sixteen of the longest election timeouts, or eight seconds. Until
+        // what it could not get into the log is there, it may still believe that a disk is full.
+        let resend_us = 16 * self.swarm.election_timeout_max_us() + SETTLE_US;
+        self.demand(resend_us, |world| world.missing_quiet(&core));
         self.demand_equality(patience_us, &core);
         let reign = self.reign(&core);
         for &node in &core {
@@ -61,8 +65,6 @@ impl World {
         }
         self.demand(SETTLE_US, World::missing_answers);
         self.demand_equality(patience_us, &core);
-        // A gateway's patience is at most sixteen of the longest election timeouts, or eight seconds.
-        let resend_us = 16 * self.swarm.election_timeout_max_us() + SETTLE_US;
         self.demand(resend_us, |world| world.missing_quiet(&core));
         self.demand_service();
         self.demand_stability(reign, &core);
