@@ -27,12 +27,14 @@ impl Workload {
             tokens,
             process: requests.process,
             db: requests.connection.db,
+            pair: None,
         };
         match family {
             Family::Register => requests.command(author.register()),
             Family::Counter => requests.command(author.counter()),
             Family::Append => requests.command(author.append()),
             Family::Transaction => {
+                author.pair = Some(author.dice.below(author.workload.pairs()));
                 let commands = author.several(Author::register_or_counter);
                 requests.transaction(commands);
             }
@@ -59,6 +61,8 @@ struct Author<'a> {
     process: u32,
     /// The selected database.
     db: u8,
+    /// Only keys of this pair.
+    pair: Option<u64>,
 }
 
 /// A command: its name and arguments.
@@ -230,7 +234,11 @@ impl Author<'_> {
     }
 
     fn key(&mut self, prefix: u8) -> Vec<u8> {
-        self.workload.key(prefix, self.db, self.dice).name()
+        let key = match self.pair {
+            Some(pair) => self.workload.key_of_pair(prefix, self.db, pair, self.dice),
+            None => self.workload.key(prefix, self.db, self.dice),
+        };
+        key.name()
     }
 
     fn value(&mut self) -> Vec<u8> {

@@ -218,6 +218,29 @@ impl Workload {
             false if matches!(prefix, b'a' | b'w') => dice.below(self.keys.min(4)) as usize,
             false => dice.below(self.keys) as usize,
         };
+        self.numbered(prefix, db, number)
+    }
+
+    /// Picks one of two keys: transactions over registers and counters keep to a pair of each, so that
+    /// they do not tie all keys together. Keys that are tied must be judged together, and the search
+    /// for an order of everything takes too long.
+    pub(super) fn key_of_pair(
+        &mut self,
+        prefix: u8,
+        db: u8,
+        pair: u64,
+        dice: &mut Dice,
+    ) -> DatabaseKey {
+        let number = (2 * pair + dice.below(2)).min(self.keys - 1) as usize;
+        self.numbered(prefix, db, number)
+    }
+
+    /// How many pairs of keys there are.
+    pub(super) fn pairs(&self) -> u64 {
+        self.keys.div_ceil(2)
+    }
+
+    fn numbered(&mut self, prefix: u8, db: u8, number: usize) -> DatabaseKey {
         let mut generation = 0;
         if prefix == b'a' {
             let append_key = &mut self.append_keys[number];
