@@ -111,6 +111,11 @@ impl Network {
         self.links[self.link_index(from, to)].cuts > 0
     }
 
+    /// Whether any link is cut.
+    pub(super) fn is_any_cut(&self) -> bool {
+        self.links.iter().any(|link| link.cuts > 0)
+    }
+
     /// Puts a packet under way; the number finds it again.
     pub(super) fn put(&mut self, packet: Packet) -> u32 {
         match self.free.pop() {

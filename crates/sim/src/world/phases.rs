@@ -58,7 +58,6 @@ impl World {
         let resend_us = 16 * self.swarm.election_timeout_max_us() + SETTLE_US;
         self.demand(resend_us, |world| world.missing_quiet(&core));
         self.demand_equality(patience_us, &core);
-        let reign = self.reign(&core);
         for &node in &core {
             let id = self.nodes[node].id;
             self.with_clients(|clients, scene| clients.final_reads(id, scene));
@@ -67,7 +66,8 @@ impl World {
         self.demand_equality(patience_us, &core);
         self.demand(resend_us, |world| world.missing_quiet(&core));
         self.demand_service();
-        self.demand_stability(reign, &core);
+        self.demand_stability(&core);
+        self.demand_equality(patience_us, &core);
         self.demand_rejoin(patience_us, &core);
         if self.failure.is_none() {
             let replicas: Vec<&Replica> = core
@@ -115,6 +115,7 @@ impl World {
     fn demand_service(&mut self) {
         if let Some(operation) = self.clients.final_failure(&self.history)
             && self.failure.is_none()
+            && self.leaders_stay()
         {
             let detail = format!("nothing is wrong any more: {}", operation_text(operation));
             self.fail(Violation {

@@ -8,58 +8,58 @@ use replica::PeerMessage;
 use crate::judges::Violation;
 use crate::world::World;
 
-/// How long a leader is watched.
-const STABLE_US: u64 = 3_000_000;
-
 impl World {
-    /// Who leads, and in which term, unless something may rightly end it: a point that has leaders
-    /// resign, or delays that are as long as an election timeout.
-    pub(super) fn reign(&self, core: &[usize]) -> Option<(Option<NodeId>, Term)> {
-        let may_resign = self.swarm.points.contains(&Point::ResignUnasked);
-        let may_be_late = self.swarm.jitter_us * 16 > self.swarm.election_timeout_ms * 1000;
-        if may_resign || may_be_late {
-            return None;
-        }
-        let view = self.views(core).ok()?[0];
-        Some((view.leader, view.term))
+    /// Whether leaders stay unless something is wrong: no point has leaders resign or nodes stand, and
+    /// delays are much shorter than an election timeout.
+    pub(super) fn leaders_stay(&self) -> bool {
+        let restless = [Point::ResignUnasked, Point::CampaignUnasked];
+        let is_restless = restless
+            .iter()
+            .any(|point| self.swarm.points.contains(point));
+        !is_restless && self.swarm.jitter_us * 16 <= self.swarm.election_timeout_ms * 1000
     }
 
-    /// Nobody deposes a leader without need.
-    pub(super) fn demand_stability(
-        &mut self,
-        reign: Option<(Option<NodeId>, Term)>,
-        core: &[usize],
-    ) {
-        let Some((leader, term)) = reign.filter(|_| self.failure.is_none()) else {
+    /// Nobody deposes a leader that others hear. A follower that does not hear it, and is heard by all,
+    /// asks in vain for their votes (thesis, sections 4.2.3 and 9.6).
+    pub(super) fn demand_stability(&mut self, core: &[usize]) {
+        let Some((leader, term, node)) = self.reign(core) else {
             return;
         };
-        self.wait_for(STABLE_US, |_| false);
-        let now = self
-            .views(core)
-            .map(|views| (views[0].leader, views[0].term));
-        if now != Ok((leader, term)) {
+        let quorum = self.nodes.len() / 2 + 1;
+        if !self.leaders_stay() || core.len() - 1 < quorum {
+            return;
+        }
+        let leads = leader.0 as usize - 1;
+        self.network.link(leads, node).cuts = 1;
+        self.wait_for(3 * self.swarm.election_timeout_max_us(), |_| false);
+        self.network.link(leads, node).cuts = 0;
+        let others: Vec<usize> = core.iter().copied().filter(|&one| one != node).collect();
+        let now = self.reign(&others).map(|(leader, term, _)| (leader, term));
+        if now != Some((leader, term)) && self.failure.is_none() {
             self.fail(Violation {
                 property: "stability",
                 detail: format!(
-                    "{leader:?} led in {term}, nothing was wrong, and now it is {now:?}"
+                    "{leader} led in {term}, only n{} did not hear it, and now it is {now:?}",
+                    node + 1
                 ),
             });
         }
+    }
+
+    /// Who leads in which term, and one who follows. Nothing if a property broke.
+    fn reign(&self, core: &[usize]) -> Option<(NodeId, Term, usize)> {
+        let view = self.views(core).ok()?[0];
+        let leader = view.leader.filter(|_| self.failure.is_none())?;
+        let follows = |&node: &usize| self.nodes[node].id != leader;
+        let follower = core.iter().copied().find(follows)?;
+        Some((leader, view.term, follower))
     }
 
     /// A node stands because it was told to, and nobody hears it: it has got ahead of the leader's term.
     /// As votes are ignored under a live leader, it must learn of the leader, and the leader of it, by
     /// other means (etcd pull request 5468).
     pub(super) fn demand_rejoin(&mut self, patience_us: u64, core: &[usize]) {
-        let Ok(views) = self.views(core) else {
-            return;
-        };
-        let (leader, term) = (views[0].leader, views[0].term);
-        let follower = core
-            .iter()
-            .copied()
-            .find(|&node| Some(self.nodes[node].id) != leader);
-        let (Some(leader), Some(node), true) = (leader, follower, self.failure.is_none()) else {
+        let Some((leader, term, node)) = self.reign(core) else {
             return;
         };
         self.cut_off(node, true);
