@@ -79,6 +79,8 @@ points! {
     ResendEarly;
     /// `replica`: the leader refuses a forwarded batch as if it were busy.
     ForwardRefusedBusy;
+    /// `replica`: the leader refuses a forwarded batch as if its disk were full.
+    ForwardRefusedFull;
     /// `replica`: reads wait for the next tick before a read index is asked for.
     ReadsAskedLate;
     /// `replica`: reads of one turn do not share one group.

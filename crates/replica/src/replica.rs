@@ -427,7 +427,7 @@ impl Replica {
             Refusal::Malformed
         } else if buggify::point(Point::ForwardRefusedBusy) {
             Refusal::Busy
-        } else if self.node.consensus.disk_full {
+        } else if self.node.consensus.disk_full || buggify::point(Point::ForwardRefusedFull) {
             Refusal::DiskFull
         } else {
             let wall_ms = self.node.now.wall_ms;

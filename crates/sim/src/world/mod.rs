@@ -142,6 +142,7 @@ impl Decisions {
         let rate = match point {
             // Every other file would otherwise be a segment with a single record.
             buggify::Point::SegmentFullEarly => 20_000,
+            buggify::Point::ForwardRefusedFull => 50_000,
             _ => 250_000,
         };
         let fires = self

@@ -1,6 +1,7 @@
 //! The end of a run: a random quorum is healed, the rest is frozen as failed, and everything that was
 //! promised must come about. If it does not, what is missing is named.
 
+use buggify::Point;
 use replica::Replica;
 use vfs::Crash;
 
@@ -111,11 +112,14 @@ impl World {
         whole
     }
 
-    /// Whatever was asked now that all is well had to be served: writes, too.
+    /// Whatever was asked now that all is well had to be served: writes, too. Not where points make
+    /// leaders restless or refuse writes.
     fn demand_service(&mut self) {
+        let may_refuse = self.swarm.points.contains(&Point::ForwardRefusedFull);
         if let Some(operation) = self.clients.final_failure(&self.history)
             && self.failure.is_none()
             && self.leaders_stay()
+            && !may_refuse
         {
             let detail = format!("nothing is wrong any more: {}", operation_text(operation));
             self.fail(Violation {
