@@ -8,7 +8,17 @@ use buggify::Canary;
 use crate::canaries::{Hunt, Sought};
 
 /// Canaries that take more seeds than a quick look has.
-pub const SLOW: &[Canary] = &[];
+pub const SLOW: &[Canary] = &[
+    Canary::ReadWithoutRound,
+    Canary::ReadByEarlierRound,
+    Canary::LateAnswerConfirmsRound,
+    Canary::ReadsServedOnStepDown,
+    Canary::ReadQuorumTooSmall,
+    Canary::AcceptanceOfOldTermCounts,
+    Canary::CommitBeyondDurable,
+    Canary::TornTailLeftInPlace,
+    Canary::RefusalOvertakesReplies,
+];
 
 /// One line as a hunt ends.
 pub fn line(canary: Canary, start: usize, hunt: &Hunt) -> String {
