@@ -111,6 +111,12 @@ impl Network {
         self.links[self.link_index(from, to)].cuts > 0
     }
 
+    /// When the last of the packets now under way arrives, on whichever link.
+    pub(super) fn last_arrival_us(&self) -> u64 {
+        let arrivals = self.links.iter().map(|link| link.last_arrival_us);
+        arrivals.max().unwrap_or(0)
+    }
+
     /// Whether any link is cut.
     pub(super) fn is_any_cut(&self) -> bool {
         self.links.iter().any(|link| link.cuts > 0)

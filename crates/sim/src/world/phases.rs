@@ -23,8 +23,10 @@ const SETTLE_US: u64 = 20_000_000;
 /// counted.
 const SEARCH_STEPS_MAX: u64 = 60_000;
 
-/// How often patience is renewed while a node catches up.
-const CATCH_UP_ROUNDS: usize = 30;
+/// How often patience is renewed while a node catches up. Each time, something must have arrived; a
+/// point that withholds the hint of a rejection and one that sends entries in fours make thousands of
+/// messages of it.
+const CATCH_UP_ROUNDS: usize = 1_000;
 
 /// How often the world looks whether what it waits for has come.
 const LOOK_US: u64 = 20_000;
@@ -58,6 +60,8 @@ impl World {
         // what it could not get into the log is there, it may still believe that a disk is full.
         let resend_us = 16 * self.swarm.election_timeout_max_us() + SETTLE_US;
         self.demand(resend_us, |world| world.missing_quiet(&core));
+        self.demand_equality(patience_us, &core);
+        self.wait_out_old_packets();
         self.demand_equality(patience_us, &core);
         for &node in &core {
             let id = self.nodes[node].id;
@@ -110,6 +114,15 @@ impl World {
         let names: Vec<String> = whole.iter().map(|node| format!("n{}", node + 1)).collect();
         self.phase(&format!("the core is {}", names.join(" ")));
         whole
+    }
+
+    /// All may look well while packets from before the healing are still late: a leader that hears
+    /// nothing meanwhile steps down for it, and whoever asks right then is refused rightly.
+    fn wait_out_old_packets(&mut self) {
+        let late_us = self.network.last_arrival_us().saturating_sub(self.now_us);
+        self.wait_for(late_us + 2 * self.swarm.election_timeout_max_us(), |_| {
+            false
+        });
     }
 
     /// Whatever was asked now that all is well had to be served: writes, too. Not where points make
