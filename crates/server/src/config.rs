@@ -139,6 +139,27 @@ settings! {
     /// Size of a file of the log on disk.
     "wal-segment-size" wal_segment_size: ByteSize, "SIZE", "64MiB";
 
+    /// Least size of the log since the last snapshot at which the next one is taken.
+    "snapshot-log-size-min" snapshot_log_size_min: ByteSize, "SIZE", "64MiB";
+
+    /// Size of the log since the last snapshot at which the next one is always taken.
+    "snapshot-log-size-max" snapshot_log_size_max: ByteSize, "SIZE", "16GiB";
+
+    /// Size of the log since the last snapshot, in percent of the state's size, at which the next one
+    /// is taken, within the two limits above. More: fewer snapshots, more disk, longer starts.
+    "snapshot-log-percent" snapshot_log_percent: u32, "PERCENT", "100";
+
+    /// Part of the log that is kept behind a snapshot, so that a node that was away for a moment
+    /// catches up from the log.
+    "log-tail-size" log_tail_size: ByteSize, "SIZE", "32MiB";
+
+    /// Bytes of a snapshot written per second, so that the log's own writes are not
+    /// held up. It does not bind while the disk runs short of space.
+    "snapshot-bytes-per-second" snapshot_bytes_per_second: ByteSize, "SIZE", "64MiB";
+
+    /// Bytes of a snapshot sent to each node that needs one, per second.
+    "snapshot-send-bytes-per-second" snapshot_send_bytes_per_second: ByteSize, "SIZE", "64MiB";
+
     /// Form of the node's own log, on standard error.
     "log-format" log_format: LogFormat, "text|json", "text";
 

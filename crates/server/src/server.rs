@@ -31,7 +31,7 @@ use crate::host;
 use crate::listener::{self, Listener};
 use crate::metrics::{self, DiskMetrics, Published};
 use crate::peer::codec::Scope;
-use crate::peer::handshake::{Hello, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN};
+use crate::peer::handshake::{Hello, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN, Purpose};
 use crate::peer::{PeerSettings, PeerTls, Peers};
 use crate::reactor::{Clients, OutputLimits, Parts, Reactor, Stopper};
 use crate::signals::Signals;
@@ -550,6 +550,7 @@ fn hello(
         cluster_name: config.cluster_name.clone(),
         node: NodeId(config.node_id),
         target: NodeId(0),
+        purpose: Purpose::Messages,
         incarnation: data_dir.incarnation(),
         process: drawn.process,
         directory,

@@ -13,7 +13,7 @@ use server::peer::codec::{
     encode_ping,
 };
 use server::peer::frame::{FRAME_BYTES_MAX, FrameReader};
-use server::peer::handshake::{Hello, MAGIC, PROTOCOL_VERSION, RefusalReason};
+use server::peer::handshake::{Hello, MAGIC, PROTOCOL_VERSION, Purpose, RefusalReason};
 use server::{Config, Options, ServeError, Server};
 use tempfile::TempDir;
 
@@ -79,6 +79,7 @@ impl Scene {
             cluster_name: "quorate".into(),
             node: NodeId(2),
             target: NodeId(1),
+            purpose: Purpose::Messages,
             incarnation: 1,
             process: 42,
             directory: 7,

@@ -70,6 +70,31 @@ fn check_ranges(config: &Config) -> Result<(), ConfigError> {
             mib(1 << 20),
         ),
         (
+            "snapshot-log-size-min",
+            config.snapshot_log_size_min,
+            kib(64),
+            mib(1 << 20),
+        ),
+        (
+            "snapshot-log-size-max",
+            config.snapshot_log_size_max,
+            kib(64),
+            mib(1 << 24),
+        ),
+        ("log-tail-size", config.log_tail_size, kib(0), mib(1 << 20)),
+        (
+            "snapshot-bytes-per-second",
+            config.snapshot_bytes_per_second,
+            mib(1),
+            mib(1 << 20),
+        ),
+        (
+            "snapshot-send-bytes-per-second",
+            config.snapshot_send_bytes_per_second,
+            mib(1),
+            mib(1 << 20),
+        ),
+        (
             "client-output-soft-limit",
             config.client_output_soft_limit,
             kib(64),
@@ -78,6 +103,14 @@ fn check_ranges(config: &Config) -> Result<(), ConfigError> {
     ] {
         within(config, key, value, minimum, maximum, ByteSize::to_string)?;
     }
+    within(
+        config,
+        "snapshot-log-percent",
+        config.snapshot_log_percent,
+        1,
+        10_000,
+        u32::to_string,
+    )?;
     within(
         config,
         "max-clients",
@@ -154,6 +187,13 @@ fn check_order(config: &Config) -> Result<(), ConfigError> {
             "max-entry-size",
             config.max_entry_size,
             record,
+        ),
+        (
+            "snapshot-log-size-max",
+            config.snapshot_log_size_max,
+            "snapshot-log-size-min",
+            config.snapshot_log_size_min,
+            config.snapshot_log_size_min,
         ),
         (
             "client-output-limit",

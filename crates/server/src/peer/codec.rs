@@ -18,7 +18,7 @@ use replica::{Forward, ForwardRefused, PeerMessage, Refusal};
 use thiserror::Error;
 
 use super::frame::{FRAME_BYTES_MAX, begin_frame, finish_frame};
-use super::handshake::{Hello, MAGIC, RefusalReason, Refused, TEXT_BYTES_MAX};
+use super::handshake::{Hello, MAGIC, Purpose, RefusalReason, Refused, TEXT_BYTES_MAX};
 use super::wire::{self, Body, GreetingBody};
 
 /// The most entries of one message. An entry without content has 2 bytes in a frame and some 130 as
@@ -223,7 +223,7 @@ fn encode_body(scope: Scope, body: Body, out: &mut Vec<u8>) {
     encode_frame(&frame, out);
 }
 
-fn encode_frame(message: &impl prost::Message, out: &mut Vec<u8>) {
+pub(super) fn encode_frame(message: &impl prost::Message, out: &mut Vec<u8>) {
     let start = begin_frame(out);
     out.reserve(message.encoded_len());
     message
@@ -492,6 +492,7 @@ fn hello_to_wire(hello: &Hello) -> wire::Hello {
         incarnation: hello.incarnation,
         process: hello.process,
         directory: hello.directory,
+        purpose: hello.purpose as u32,
         client_addr: hello.client_addr.clone(),
         version: hello.version.clone(),
     }
@@ -509,6 +510,10 @@ fn hello_from_wire(hello: wire::Hello) -> Result<Hello, DecodeError> {
             value: 0,
         });
     }
+    let purpose = Purpose::from_code(hello.purpose).ok_or(DecodeError::Value {
+        what: "a connection's purpose",
+        value: hello.purpose.into(),
+    })?;
     Ok(Hello {
         protocol_version: hello.protocol_version,
         protocol_version_min: hello.protocol_version_min,
@@ -516,6 +521,7 @@ fn hello_from_wire(hello: wire::Hello) -> Result<Hello, DecodeError> {
         cluster_name: printable(hello.cluster_name),
         node: NodeId(hello.node),
         target: NodeId(hello.target),
+        purpose,
         incarnation: hello.incarnation,
         process: hello.process,
         directory: hello.directory,
@@ -526,7 +532,7 @@ fn hello_from_wire(hello: wire::Hello) -> Result<Hello, DecodeError> {
 
 /// A peer's text as it may appear in our log and in INFO: without control characters, which could
 /// forge lines there.
-fn printable(mut text: String) -> String {
+pub(super) fn printable(mut text: String) -> String {
     if text.contains(char::is_control) {
         text.retain(|character| !character.is_control());
     }

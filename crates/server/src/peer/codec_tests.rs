@@ -178,6 +178,7 @@ fn hello() -> Hello {
         cluster_name: "quorate".into(),
         node: NodeId(2),
         target: NodeId(1),
+        purpose: Purpose::Messages,
         incarnation: 7,
         process: 99,
         directory: 55,

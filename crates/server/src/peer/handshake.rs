@@ -34,11 +34,15 @@ use wal::PeerRun;
 /// of the handshake itself, which is meant never to change; everything else is negotiated inside.
 pub const MAGIC: [u8; 8] = *b"QUORATE\x01";
 
-/// The newest protocol this release speaks.
-pub const PROTOCOL_VERSION: u32 = 1;
+/// The newest protocol this release speaks. Version 2 brought snapshots.
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// The oldest protocol this release speaks.
 pub const PROTOCOL_VERSION_MIN: u32 = 1;
+
+/// The oldest protocol that knows connections for snapshots. Their `Hello` asks for it at least, so
+/// that an older node refuses it instead of taking it for a connection for messages.
+pub const PROTOCOL_VERSION_SNAPSHOT: u32 = 2;
 
 /// The largest handshake frame. Whoever has not said who it is gets no more memory than this.
 pub const HANDSHAKE_BYTES_MAX: usize = 4096;
@@ -61,6 +65,8 @@ pub struct Hello {
     pub node: NodeId,
     /// The node it believes it is talking to.
     pub target: NodeId,
+    /// What the connection is for. Only a `Hello` says it; a `Welcome` repeats it.
+    pub purpose: Purpose,
     /// How often it has been started on its data directory.
     pub incarnation: u64,
     /// Drawn at random at its start: tells two processes with one id and one incarnation apart.
@@ -72,6 +78,29 @@ pub struct Hello {
     pub client_addr: String,
     /// Its software version.
     pub version: String,
+}
+
+/// What a peer connection is for. The number is what travels.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+#[repr(u32)]
+pub enum Purpose {
+    /// Raft's messages, and those of gateways. A node has at most one such connection to another.
+    #[default]
+    Messages = 0,
+    /// One snapshot, from the dialler to the acceptor: see [`super::transfer`].
+    Snapshot = 1,
+}
+
+impl Purpose {
+    /// Reads the number that travels.
+    pub fn from_code(code: u32) -> Option<Purpose> {
+        match code {
+            0 => Some(Purpose::Messages),
+            1 => Some(Purpose::Snapshot),
+            _ => None,
+        }
+    }
 }
 
 /// Why a peer is refused. The number is what travels.
@@ -316,6 +345,7 @@ mod tests {
             cluster_name: "quorate".into(),
             node: NodeId(id),
             target: NodeId(target),
+            purpose: Purpose::Messages,
             incarnation: 1,
             process: 1000 + id,
             directory: 500 + id,

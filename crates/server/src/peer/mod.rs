@@ -22,6 +22,7 @@
 pub mod codec;
 pub mod frame;
 pub mod handshake;
+pub mod transfer;
 
 mod history;
 mod inbound;

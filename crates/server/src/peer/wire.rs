@@ -61,6 +61,9 @@ pub(crate) struct Hello {
     /// Zero stands for unknown.
     #[prost(fixed64, tag = "11")]
     pub(crate) directory: u64,
+    /// What the connection is for; zero, or absent, for messages.
+    #[prost(uint32, tag = "12")]
+    pub(crate) purpose: u32,
 }
 
 /// See [`super::handshake::Refused`].
