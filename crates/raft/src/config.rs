@@ -29,8 +29,8 @@ pub struct Config {
     pub inflight_messages_max: usize,
     /// The most bytes of appends under way to one follower (one append is always allowed).
     pub inflight_bytes_max: usize,
-    /// The most bytes of proposals that are not committed yet, or that this leader's own disk has
-    /// not written yet (one is always allowed).
+    /// Proposals are refused while so many bytes of them are not committed yet, or not written by
+    /// this leader's own disk. The one that reaches the bound may exceed it.
     pub uncommitted_bytes_max: usize,
     /// The most bytes of durable entries kept in memory. Entries that are not durable are kept
     /// beyond it: they exist nowhere else.

@@ -55,6 +55,10 @@ impl Uncommitted {
     pub(crate) fn count(&self) -> usize {
         self.proposals.len()
     }
+
+    pub(crate) fn newest_bytes(&self) -> usize {
+        self.proposals.back().map_or(0, |&(_, bytes)| bytes)
+    }
 }
 
 impl Raft {
@@ -86,8 +90,10 @@ impl Raft {
         }
         let bytes = payload.len() + Entry::OVERHEAD_BYTES;
         let uncommitted_bytes = leader.uncommitted.bytes();
-        let would_be = uncommitted_bytes.saturating_add(bytes);
-        let is_full = uncommitted_bytes > 0 && would_be > self.config.uncommitted_bytes_max;
+        // The size of what is proposed does not matter: otherwise a large proposal could be refused
+        // for ever while small ones, which always find room, keep the log busy.
+        let is_full =
+            uncommitted_bytes > 0 && uncommitted_bytes >= self.config.uncommitted_bytes_max;
         if is_full && !buggify::canary(Canary::UncommittedWithoutBound) {
             return Err(ProposeError::UncommittedFull { uncommitted_bytes });
         }

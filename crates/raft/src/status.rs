@@ -33,6 +33,8 @@ pub struct Status {
     pub transferring: Option<NodeId>,
     /// On the leader, bytes proposed and not committed, or not durable here.
     pub uncommitted_bytes: usize,
+    /// On the leader, bytes of the newest of these proposals.
+    pub uncommitted_newest_bytes: usize,
     /// On the leader, how many proposals these are.
     pub uncommitted_proposals: usize,
     /// Ticks since this node's disk last completed a write, while writes are under way.
@@ -117,6 +119,7 @@ impl Raft {
                 .and_then(|leader| leader.transfer.as_ref())
                 .map(|transfer| transfer.to),
             uncommitted_bytes: leader.map_or(0, |leader| leader.uncommitted.bytes()),
+            uncommitted_newest_bytes: leader.map_or(0, |leader| leader.uncommitted.newest_bytes()),
             uncommitted_proposals: leader.map_or(0, |leader| leader.uncommitted.count()),
             disk_stalled_ticks: self.writes.stalled_ticks(),
             log_cache_bytes: self.log.cache_bytes(),

@@ -62,6 +62,19 @@ fn a_leader_whose_disk_falls_behind_the_followers_refuses_proposals() {
     );
 }
 
+/// A large proposal is refused only when a small one would be, too: else small ones, which come and
+/// are committed all the time, would keep it out for ever.
+#[test]
+fn a_large_proposal_is_not_starved_by_small_ones() {
+    let mut cluster = group(|config| config.uncommitted_bytes_max = 1000);
+    if let Some(node) = cluster.nodes.get_mut(&LEADER) {
+        node.disk = Disk::Slow;
+    }
+    assert!(cluster.propose(LEADER, "small").is_some());
+    assert!(cluster.propose(LEADER, &"large".repeat(500)).is_some());
+    assert!(cluster.propose(LEADER, "small").is_none());
+}
+
 /// A leader asks a follower that owes an answer again and again. The answers that wait for its disk
 /// must not pile up behind it.
 #[test]

@@ -45,7 +45,8 @@ impl Office {
             });
         }
         let (bytes, bytes_max) = (status.uncommitted_bytes, config.uncommitted_bytes_max);
-        if bytes > bytes_max && status.uncommitted_proposals > 1 {
+        let before_newest = bytes.saturating_sub(status.uncommitted_newest_bytes);
+        if before_newest >= bytes_max && status.uncommitted_proposals > 1 {
             return violation(self, || {
                 let proposals = status.uncommitted_proposals;
                 format!(
@@ -106,6 +107,7 @@ mod tests {
             peers: vec![peer(2), peer(3)],
             transferring: None,
             uncommitted_bytes: 1_000,
+            uncommitted_newest_bytes: 500,
             uncommitted_proposals: 2,
             disk_stalled_ticks: 40,
             log_cache_bytes: 0,
@@ -150,7 +152,7 @@ mod tests {
         assert!(silent.is_err_and(|text| text.contains("hears 1 of 3 voters")));
         let hangs = judge(|status| status.disk_stalled_ticks = 41);
         assert!(hangs.is_err_and(|text| text.contains("hung for 41 ticks")));
-        let greedy = judge(|status| status.uncommitted_bytes = 1_001);
-        assert!(greedy.is_err_and(|text| text.contains("2 proposals of 1001 bytes")));
+        let greedy = judge(|status| status.uncommitted_bytes = 1_500);
+        assert!(greedy.is_err_and(|text| text.contains("2 proposals of 1500 bytes")));
     }
 }

@@ -61,7 +61,7 @@ fn measures(
         (
             "uncommitted bytes",
             status.uncommitted_bytes,
-            (2 * unapplied_max).max(entry_max),
+            2 * unapplied_max + entry_max,
         ),
         (
             "bytes of entries in memory",
@@ -161,7 +161,7 @@ mod tests {
         let found = [
             too_much(|status, _| status.peers[0].inflight_messages += 1),
             too_much(|status, _| status.peers[0].inflight_bytes += 3 << 20),
-            too_much(|status, _| status.uncommitted_bytes = 3 << 20),
+            too_much(|status, _| status.uncommitted_bytes = 8 << 20),
             too_much(|status, _| status.log_cache_bytes = 2 << 20),
             too_much(|status, _| status.reads_waiting = 10_000),
             too_much(|_, metrics| metrics.reads_waiting = 10_000),

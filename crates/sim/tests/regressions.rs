@@ -1,0 +1,42 @@
+//! Seeds in which a property once broke, run again.
+//!
+//! A seed makes other runs whenever the world changes, so each finding in the product also has a
+//! test of its own, named in docs/proof.md. These are run because they cost little.
+#![cfg(feature = "world")]
+
+use sim::profile::Profile;
+use sim::report::RunOptions;
+use sim::world;
+
+/// The profile, the seed, and what went wrong in it.
+const SEEDS: [(Profile, u64, &str); 4] = [
+    (
+        Profile::Default,
+        4_075_823_514_705,
+        "a large batch was refused for ever, while the small one behind it kept the leader busy",
+    ),
+    (
+        Profile::Default,
+        5_311_195_372_221,
+        "service was demanded while packets from before the healing were under way",
+    ),
+    (
+        Profile::Default,
+        829_798_763_016,
+        "a follower was given up while the leader learnt what it holds",
+    ),
+    (
+        Profile::Default,
+        829_798_763_062,
+        "the same, with a follower that had applied all",
+    ),
+];
+
+#[test]
+fn what_broke_once_holds() {
+    for (profile, seed, what) in SEEDS {
+        let options = RunOptions::new(seed, profile);
+        let failure = world::run(&options).failure;
+        assert!(failure.is_none(), "{what}: seed {seed}: {failure:?}");
+    }
+}
