@@ -107,9 +107,11 @@ impl Raft {
         {
             let cut = first.id.index;
             self.log.truncate_from(cut);
+            self.confs.truncate_from(cut);
             self.writes.truncated(cut.previous());
         }
         for entry in news {
+            self.take_conf(&entry);
             self.log.append(entry);
         }
     }

@@ -14,7 +14,8 @@ pub struct Config {
     pub group: GroupId,
     /// This node.
     pub id: NodeId,
-    /// The members, this node among them.
+    /// The members that the group is born with, this node among them. Empty at a node that joined
+    /// a group later: it neither votes for itself nor leads before its log says that it belongs.
     pub conf: ConfState,
     /// The shortest silence of a leader after which an election may start. Also how long a leader
     /// goes on without hearing a quorum, and how long a leadership transfer may take.
@@ -37,6 +38,8 @@ pub struct Config {
     pub log_cache_bytes_max: usize,
     /// The most bytes handed out for application at once (one entry always fits).
     pub apply_bytes_max: usize,
+    /// How many entries a learner may lack to be promoted.
+    pub promotion_lag_max: u64,
     /// The source of all randomness. It should differ between nodes, or elections collide; and
     /// between starts of one node (mix the incarnation in), because it also makes the names of
     /// read requests unique across a restart.
@@ -63,6 +66,7 @@ impl Config {
             uncommitted_bytes_max: 256 << 20,
             log_cache_bytes_max: 64 << 20,
             apply_bytes_max: 4 << 20,
+            promotion_lag_max: 10_000,
             seed: id.0,
             bootstrap: Bytes::new(),
         }
@@ -73,11 +77,13 @@ impl Config {
         if self.conf.members().iter().any(|node| node.0 == 0) || self.id.0 == 0 {
             return Err(ConfigError::ZeroNode);
         }
-        if !self.conf.contains(self.id) {
-            return Err(ConfigError::NotAMember { id: self.id });
-        }
-        if self.conf.voters.is_empty() {
-            return Err(ConfigError::NoVoters);
+        if !self.conf.is_empty() {
+            if self.conf.voters.is_empty() {
+                return Err(ConfigError::NoVoters);
+            }
+            if !self.conf.contains(self.id) {
+                return Err(ConfigError::NotAMember { id: self.id });
+            }
         }
         let (min, max) = (
             self.election_timeout_ticks_min,
@@ -110,6 +116,9 @@ pub struct Recovered {
     pub last: EntryId,
     /// The time of the last entry.
     pub last_time_ms: u64,
+    /// The configurations in entries behind `base`
+    /// ([`EntryKind::Membership`](crate::EntryKind::Membership)), in order.
+    pub confs: Vec<(LogIndex, ConfState)>,
     /// How far the state machine's own durable state has come. Equal to `base.index` while state
     /// lives in memory and is rebuilt from the log.
     pub applied: LogIndex,
@@ -153,6 +162,16 @@ pub enum ConfigError {
         base: EntryId,
         /// The last entry.
         last: EntryId,
+    },
+    /// A recovered configuration stands outside the log, or before another.
+    #[error(
+        "a configuration was recovered at {index}, out of order or behind the last entry {last}"
+    )]
+    Configurations {
+        /// Where it is said to stand.
+        index: LogIndex,
+        /// The last entry.
+        last: LogIndex,
     },
     /// Entries that were known to be durable are gone.
     #[error(

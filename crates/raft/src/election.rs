@@ -31,7 +31,7 @@ impl Raft {
     /// Time goes on by one tick, without a leader's being heard from.
     pub(crate) fn tick_election(&mut self) {
         self.election_elapsed = self.election_elapsed.saturating_add(1);
-        let is_alone = self.config.conf.is_only_voter(self.config.id);
+        let is_alone = self.confs.latest().is_only_voter(self.config.id);
         let is_early = match &mut self.state {
             State::Follower(Follower {
                 early_election: Some(ticks),
@@ -51,7 +51,7 @@ impl Raft {
     /// Asks whether an election can be won, before it disturbs a leader that others still hear.
     fn start_election(&mut self) {
         let promise_is_durable = self.writes.durable_promise() == self.promise();
-        let is_voter = self.config.conf.is_voter(self.config.id);
+        let is_voter = self.confs.latest().is_voter(self.config.id);
         // One whose last vote is not durable yet has a slow disk, not a lost election: more terms
         // would only queue up behind it.
         if !is_voter || self.is_leader() || !promise_is_durable {
@@ -85,7 +85,7 @@ impl Raft {
     }
 
     fn ask_voters(&mut self, request: impl Into<Message> + Copy) {
-        for voter in self.config.conf.all_voters() {
+        for voter in self.confs.latest().all_voters() {
             if voter != self.config.id {
                 self.outbox.send(voter, request);
             }
@@ -170,7 +170,7 @@ impl Raft {
             return;
         };
         votes.entry(from).or_insert(granted);
-        match quorum::vote_outcome(&self.config.conf, votes) {
+        match quorum::vote_outcome(self.confs.latest(), votes) {
             VoteOutcome::Won => self.start_campaign(false),
             VoteOutcome::Lost => self.become_follower(self.term, None),
             VoteOutcome::Pending => {}
@@ -206,7 +206,7 @@ impl Raft {
         };
         votes.entry(from).or_insert(granted);
         let own_vote_counts = votes.contains_key(&self.config.id);
-        match quorum::vote_outcome(&self.config.conf, votes) {
+        match quorum::vote_outcome(self.confs.latest(), votes) {
             // Others may make a quorum while the own vote is still on its way to the disk; a leader
             // speaks in its term at once, so it waits.
             VoteOutcome::Won if own_vote_counts => self.become_leader(),
@@ -232,7 +232,7 @@ impl Raft {
 
     /// The leader asks this node to take over.
     pub(crate) fn on_timeout_now(&mut self) {
-        if self.config.conf.is_voter(self.config.id) {
+        if self.confs.latest().is_voter(self.config.id) {
             self.start_campaign(true);
         }
     }

@@ -1,5 +1,6 @@
 //! Why an input was refused: one type per operation. A refusal changes nothing.
 
+use crate::membership::ConfDecodeError;
 use crate::types::{ClusterId, EntryId, EntryKind, GroupId, LogIndex, NodeId, Term};
 
 /// Why a message was refused. The fault is always the sender's, or the network's; the receiver is
@@ -92,6 +93,15 @@ pub enum StepError {
         /// The end of the log.
         last: LogIndex,
     },
+    /// A membership entry whose payload is no [`ConfChange`](crate::ConfChange): damage, or a
+    /// version of this program that is newer than ours.
+    #[error("the membership entry {entry} cannot be read: {reason}")]
+    BadMembership {
+        /// The entry.
+        entry: EntryId,
+        /// What is wrong with it.
+        reason: ConfDecodeError,
+    },
     /// A peer has asked for more read indexes than can wait here; it will ask again.
     #[error("{from} has too many reads waiting")]
     TooManyReads {
@@ -164,5 +174,101 @@ pub enum TransferError {
     InProgress {
         /// Its target.
         to: NodeId,
+    },
+}
+
+/// Why the members are not changed. Nothing was appended.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MembershipError {
+    /// Only the leader changes the members.
+    #[error("not the leader")]
+    NotLeader {
+        /// Who is, as far as is known.
+        leader: Option<NodeId>,
+    },
+    /// Leadership is being handed over. Ask the next leader.
+    #[error("leadership is being transferred to {to}")]
+    Transferring {
+        /// The next leader, if all goes well.
+        to: NodeId,
+    },
+    /// The leader is new and has not committed an entry of its own term, so it cannot know whether
+    /// an earlier change is under way. Try again in a moment.
+    #[error("the leader of {term} has not committed anything of its own term yet; try again")]
+    NewLeader {
+        /// The term.
+        term: Term,
+    },
+    /// One change at a time: the last one is not committed, or its joint configuration not left.
+    #[error("the change of members at {index} is still under way; try again when it is done")]
+    InProgress {
+        /// Where it stands in the log.
+        index: LogIndex,
+    },
+    /// The change would leave everything as it is.
+    #[error("the members are as asked for already")]
+    NoChange,
+    /// The node to be added belongs to the group.
+    #[error("{id} is a member already")]
+    AlreadyAMember {
+        /// The node.
+        id: NodeId,
+    },
+    /// Only a learner can be promoted, or removed: a voter is demoted first, a stranger added
+    /// first.
+    #[error("{id} is not a learner")]
+    NotALearner {
+        /// The node.
+        id: NodeId,
+    },
+    /// Only a voter can be demoted.
+    #[error("{id} is not a voter")]
+    NotAVoter {
+        /// The node.
+        id: NodeId,
+    },
+    /// A voter would cease to be a member without being a learner first. It would be gone before
+    /// the others know that they can do without it (cockroach issue 42251).
+    #[error("{id} is a voter: demote it before it is removed")]
+    VoterWouldVanish {
+        /// The node.
+        id: NodeId,
+    },
+    /// A group without voters can decide nothing, ever.
+    #[error("no voters would be left")]
+    NoVoters,
+    /// The target is no configuration.
+    #[error("impossible members: {what}")]
+    Contradiction {
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// The node to be promoted lacks so much that everybody would wait for it.
+    #[error(
+        "{id} is {behind} entries behind, more than the {most} allowed; wait until it has them"
+    )]
+    Behind {
+        /// The node.
+        id: NodeId,
+        /// Entries it lacks.
+        behind: u64,
+        /// Entries it may lack.
+        most: u64,
+    },
+    /// The node to be promoted does not answer.
+    #[error("{id} has not been heard from for {ticks} ticks; start it, or repair its connection")]
+    Silent {
+        /// The node.
+        id: NodeId,
+        /// Ticks since it was heard from.
+        ticks: u32,
+    },
+    /// The voters that are there would be no majority of those there would be: the change, and
+    /// everything after it, would wait for ever.
+    #[error("the change would lose the quorum: {silent} of its voters is not there")]
+    QuorumWouldBeLost {
+        /// One of those that are silent.
+        silent: NodeId,
     },
 }

@@ -82,7 +82,7 @@ fn check_leader(raft: &Raft, leader: &Leader) {
     // Committed in this term means durable on a quorum (QuorumLogInv of the Raft proof).
     let commit = raft.log.commit();
     if commit >= leader.term_start {
-        let held = quorum::reached(&raft.config.conf, |voter| {
+        let held = quorum::reached(raft.confs.latest(), |voter| {
             let matched = leader
                 .progress
                 .get(&voter)

@@ -106,6 +106,8 @@
 //! lease reads.
 
 mod append;
+mod conf_change;
+mod conf_history;
 mod config;
 mod drain;
 mod election;
@@ -123,15 +125,17 @@ mod random;
 mod read_back;
 mod read_index;
 mod ready;
+mod reconfigure;
 mod replication;
 mod status;
 mod transfer;
 mod types;
 mod writes;
 
+pub use crate::conf_change::{ConfChange, MembershipChange};
 pub use crate::config::{Config, ConfigError, Recovered};
-pub use crate::error::{ProposeError, ReadError, StepError, TransferError};
-pub use crate::membership::ConfState;
+pub use crate::error::{MembershipError, ProposeError, ReadError, StepError, TransferError};
+pub use crate::membership::{ConfDecodeError, ConfState};
 pub use crate::message::{
     AppendEntries, AppendEntriesResponse, AppendOutcome, Envelope, Heartbeat, HeartbeatResponse,
     Message, ReadIndex, ReadIndexResponse, RequestPreVote, RequestPreVoteResponse, RequestVote,

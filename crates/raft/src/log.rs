@@ -71,6 +71,7 @@ impl Log {
             last,
             last_time_ms,
             applied,
+            ..
         } = recovered;
         let bad_runs = ConfigError::TermRuns {
             base: *base,

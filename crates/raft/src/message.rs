@@ -5,8 +5,9 @@
 
 use std::fmt;
 
+use crate::conf_change::ConfChange;
 use crate::error::StepError;
-use crate::types::{ClusterId, Entry, EntryId, GroupId, LogIndex, NodeId, Round, Term};
+use crate::types::{ClusterId, Entry, EntryId, EntryKind, GroupId, LogIndex, NodeId, Round, Term};
 
 /// A message with its address. Cluster and group are part of it, so that a message that strays
 /// into another cluster is refused and not believed.
@@ -191,7 +192,8 @@ pub struct AppendEntries {
 
 impl AppendEntries {
     /// Checks that the entries follow `prev` without a gap, in terms that never fall and are not
-    /// above the message's own: what every log looks like, whoever wrote it.
+    /// above the message's own: what every log looks like, whoever wrote it. And that changes of
+    /// members can be read, because they are in force as soon as they are taken.
     pub(crate) fn validate(&self) -> Result<(), StepError> {
         let mut previous = self.prev;
         if previous.term > self.term {
@@ -212,6 +214,14 @@ impl AppendEntries {
                     term: self.term,
                     previous,
                     found,
+                });
+            }
+            if entry.kind == EntryKind::Membership
+                && let Err(reason) = ConfChange::decode(&entry.payload)
+            {
+                return Err(StepError::BadMembership {
+                    entry: found,
+                    reason,
                 });
             }
             previous = found;

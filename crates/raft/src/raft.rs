@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use buggify::{Canary, Point};
 use bytes::Bytes;
 
+use crate::conf_history::ConfHistory;
 use crate::config::{Config, ConfigError, Recovered};
 use crate::election::Votes;
 use crate::error::StepError;
@@ -43,6 +44,8 @@ pub struct Raft {
     pub(crate) vote: Option<NodeId>,
     pub(crate) state: State,
     pub(crate) log: Log,
+    /// The configurations in the log. The latest is in force.
+    pub(crate) confs: ConfHistory,
     pub(crate) writes: Writes,
     /// Ticks since the leader was heard from, a vote was granted, or a campaign began.
     pub(crate) election_elapsed: u32,
@@ -117,6 +120,12 @@ impl Raft {
     pub fn new(config: Config, recovered: Recovered) -> Result<Raft, ConfigError> {
         config.validate()?;
         let log = Log::new(&recovered, config.log_cache_bytes_max)?;
+        let confs = ConfHistory::new(
+            config.conf.clone(),
+            log.base().index,
+            log.last().index,
+            &recovered.confs,
+        )?;
         // The disk may have torn the write that held both a new term and its first entry. The vote
         // in that term was then never sent, so it need not be known.
         let mut promise = Promise {
@@ -141,6 +150,7 @@ impl Raft {
             vote: promise.vote,
             state: State::Follower(Follower::default()),
             log,
+            confs,
             writes: Writes::new(promise, recovered.hard_state.commit),
             election_elapsed: 0,
             election_timeout: 0,
@@ -273,11 +283,7 @@ impl Raft {
     /// Refuses what no honest peer of this replica can have sent, whatever its state.
     fn admit(&self, envelope: &Envelope) -> Result<(), StepError> {
         let Config {
-            cluster,
-            group,
-            id,
-            conf,
-            ..
+            cluster, group, id, ..
         } = &self.config;
         let Envelope {
             from, to, message, ..
@@ -295,7 +301,9 @@ impl Raft {
         if to != id {
             return Err(StepError::NotForUs { to: *to, id: *id });
         }
-        if from == id || !conf.contains(*from) {
+        // Not only members: a node that joins knows nobody yet, and one that was away may hear from
+        // members it has not heard of. Who counts is decided where things are counted.
+        if from == id || from.0 == 0 {
             return Err(StepError::NotAPeer { from: *from });
         }
         let highest = message.highest_claim();
@@ -450,7 +458,7 @@ impl Raft {
         );
         let term_start = self.log.last().index.next();
         let mut progress = BTreeMap::new();
-        for node in self.config.conf.members() {
+        for node in self.confs.latest().members() {
             if node != id {
                 progress.insert(node, Progress::new(term_start));
             }
@@ -549,13 +557,13 @@ impl Raft {
             voter == id
                 || progress.is_some_and(|peer| peer.quiet_ticks < election_timeout_ticks_min)
         };
-        let hears_quorum = quorum::reached(&self.config.conf, heard)
+        let hears_quorum = quorum::reached(self.confs.latest(), heard)
             || buggify::point(Point::LeaderKeepsOffice)
             || buggify::canary(Canary::NoCheckQuorum);
         let disk_patience = election_timeout_ticks_max.saturating_mul(DISK_PATIENCE_TIMEOUTS);
         let disk_hangs =
             self.writes.stalled_ticks() > disk_patience && !buggify::canary(Canary::HungDiskLeads);
-        let is_alone = self.config.conf.is_only_voter(id);
+        let is_alone = self.confs.latest().is_only_voter(id);
         if !hears_quorum || (disk_hangs && !is_alone) {
             // CheckQuorum (thesis, section 6.2): who cannot commit makes room.
             self.become_follower(self.term, None);

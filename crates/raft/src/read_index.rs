@@ -244,7 +244,7 @@ impl Raft {
             return;
         }
         let id = self.config.id;
-        let mut confirmed = quorum::reached(&self.config.conf, |voter| {
+        let mut confirmed = quorum::reached(self.confs.latest(), |voter| {
             let round = leader
                 .progress
                 .get(&voter)

@@ -232,7 +232,7 @@ impl Raft {
             false => self.log.durable(),
             true => self.log.last().index,
         };
-        let held = quorum::reached(&self.config.conf, |voter| {
+        let held = quorum::reached(self.confs.latest(), |voter| {
             let matched = leader
                 .progress
                 .get(&voter)

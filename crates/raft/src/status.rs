@@ -1,5 +1,6 @@
 //! What operators and tests may see of a replica.
 
+use crate::membership::ConfState;
 use crate::progress::{Progress, ProgressState};
 use crate::raft::{Raft, State};
 use crate::types::{EntryId, LogIndex, NodeId, Role, Term};
@@ -27,6 +28,10 @@ pub struct Status {
     pub first: LogIndex,
     /// The last entry of the log.
     pub last: EntryId,
+    /// The configuration in force: the latest in the log, committed or not.
+    pub conf: ConfState,
+    /// The entry that brought it; 0 if the group is born with it.
+    pub conf_index: LogIndex,
     /// On the leader, how far every other member is.
     pub peers: Vec<PeerStatus>,
     /// On the leader, to whom leadership is being transferred.
@@ -50,7 +55,7 @@ pub struct Status {
 pub struct PeerStatus {
     /// The member.
     pub id: NodeId,
-    /// Whether it counts in quorums.
+    /// Whether it counts in quorums. If not, it is a learner, or `leaving`.
     pub voter: bool,
     /// The last entry it is known to hold durably.
     pub match_index: LogIndex,
@@ -94,7 +99,7 @@ impl Raft {
         };
         let peers = leader.map_or_else(Vec::new, |leader| {
             let status = |(&id, progress): (&NodeId, &Progress)| {
-                PeerStatus::new(id, self.config.conf.is_voter(id), progress)
+                PeerStatus::new(id, self.confs.latest().is_voter(id), progress)
             };
             leader.progress.iter().map(status).collect()
         });
@@ -114,6 +119,8 @@ impl Raft {
             durable: self.log.durable(),
             first: self.log.base().index.next(),
             last: self.log.last(),
+            conf: self.confs.latest().clone(),
+            conf_index: self.confs.latest_index(),
             peers,
             transferring: leader
                 .and_then(|leader| leader.transfer.as_ref())

@@ -39,7 +39,7 @@ impl Raft {
         if let Some(transfer) = &leader.transfer {
             return Err(TransferError::InProgress { to: transfer.to });
         }
-        let conf = &self.config.conf;
+        let conf = self.confs.latest();
         let to = match to {
             Some(to) if to == self.config.id || !conf.is_voter(to) => {
                 return Err(TransferError::NotAnotherVoter { to });

@@ -127,7 +127,7 @@ pub enum EntryKind {
     Bootstrap = 1,
     /// A batch of commands.
     Batch = 2,
-    /// A change of members. Reserved: nothing proposes one yet.
+    /// A change of members: the payload is a [`ConfChange`](crate::ConfChange).
     Membership = 3,
 }
 

@@ -108,5 +108,6 @@ pub fn recovered(log: Option<&GroupLog>) -> Result<Recovered, StorageError> {
         },
         last_time_ms: log.last_stamp,
         applied,
+        ..Recovered::default()
     })
 }

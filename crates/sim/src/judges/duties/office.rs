@@ -104,6 +104,8 @@ mod tests {
             durable: LogIndex(1),
             first: LogIndex(1),
             last: EntryId::new(3, 1),
+            conf: raft::ConfState::of_voters((1..=3).map(NodeId)),
+            conf_index: LogIndex(0),
             peers: vec![peer(2), peer(3)],
             transferring: None,
             uncommitted_bytes: 1_000,
