@@ -41,6 +41,16 @@ impl Database {
         }
     }
 
+    /// A database of these keys. `expiries` are those of all keys that expire, in any order.
+    pub(crate) fn from_parts(keys: Keyspace, expiries: Vec<(u64, Key)>) -> Self {
+        Database {
+            keys,
+            // Sorts, then builds the tree from its leaves: no search per key.
+            expiries: BTreeSet::from_iter(expiries),
+            expired_count: 0,
+        }
+    }
+
     /// Sets the value of a key, present or not.
     pub(crate) fn set(
         &mut self,

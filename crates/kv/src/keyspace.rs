@@ -13,6 +13,7 @@
 //! and copied when it is changed while shared, a copy of the directory is a frozen view of the whole
 //! keyspace, whose price is paid one segment at a time.
 
+mod builder;
 mod key;
 mod position;
 mod segment;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 use buggify::Point;
 
+pub(crate) use builder::{Builder, PushError};
 pub use key::Key;
 pub(crate) use position::{Placement, Position};
 pub use position::{SLOT_COUNT, key_slot};
@@ -201,6 +203,12 @@ impl Keyspace {
         Some(self.segments[segment].entry(rank))
     }
 
+    /// All segments, shared as they are now. What is changed later is copied first.
+    pub(crate) fn freeze(&self) -> Vec<FrozenSegment> {
+        let shared = self.segments.iter().cloned();
+        shared.map(FrozenSegment).collect()
+    }
+
     /// The bytes of the directory and of the arrays of all segments, without what keys and values
     /// allocate themselves.
     pub(crate) fn allocated_bytes(&self) -> usize {
@@ -261,6 +269,28 @@ impl Keyspace {
 /// A piece of a database that was emptied. Dropping it frees its keys and values.
 #[derive(Debug)]
 pub(crate) struct DetachedSegment(#[expect(dead_code, reason = "held to be dropped")] Arc<Segment>);
+
+/// A segment as it was when it was frozen. As long as this lives, a change of the keyspace's own copy
+/// copies it first.
+#[derive(Clone, Debug)]
+pub(crate) struct FrozenSegment(Arc<Segment>);
+
+impl FrozenSegment {
+    /// The number of keys.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The entry at a rank of the order of positions.
+    pub(crate) fn entry(&self, rank: usize) -> &Entry {
+        self.0.entry(rank)
+    }
+
+    /// The entries in the order of positions.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.0.entries_from(0).map(|(_, entry)| entry)
+    }
+}
 
 #[cfg(test)]
 mod tests;

@@ -24,7 +24,7 @@
 //!
 //! # The keyspace
 //! Keys are ordered by slot and keyed hash, in segments of about a thousand (module `keyspace`
-//! tells why). SCAN, the slot commands and, later, snapshots walk that order.
+//! tells why). SCAN, the slot commands and snapshots ([`Store::freeze`], [`SnapshotLoader`]) walk that order.
 //!
 //! # What is left out
 //! Whatever concerns a connection, a node or the cluster is executed by the session layer of crate
@@ -37,6 +37,7 @@ mod database;
 mod digest;
 mod errors;
 mod keyspace;
+mod snapshot;
 mod store;
 mod value;
 
@@ -59,6 +60,7 @@ pub use key_spec::{
     BeginSearch, FindKeys, KeyFlags, KeySpec, KeysError, command_keys, command_keys_and_flags,
 };
 pub use keyspace::{Key, SLOT_COUNT, key_slot};
+pub use snapshot::{BLOCK_BYTES_TARGET, Blocks, Frozen, LoadError, SnapshotLoader};
 pub use store::{DATABASE_COUNT, EXPIRE_PER_ENTRY_MAX, Stats, Store};
 pub use table::{all, by_id, lookup, lookup_full_name, lookup_request, lookup_subcommand};
 pub use value::{StringValue, Value};

@@ -12,7 +12,8 @@ use crate::context::{Effects, ReadContext, ReadEnv, ReadOutcome, WriteContext};
 use crate::database::Database;
 use crate::digest::Digest;
 use crate::errors;
-use crate::keyspace::{DetachedSegment, Key, Placement, Position};
+use crate::keyspace::{DetachedSegment, Entry, Key, Placement, Position};
+use crate::snapshot::Frozen;
 
 /// The number of databases, Redis's default.
 pub const DATABASE_COUNT: u8 = 16;
@@ -25,7 +26,7 @@ pub const EXPIRE_PER_ENTRY_MAX: usize = 1_000;
 const FREE_PER_ENTRY_MAX: usize = 16;
 
 /// The bits of a version that count commands within an entry.
-const VERSION_OPERATION_BITS: u32 = 20;
+pub(crate) const VERSION_OPERATION_BITS: u32 = 20;
 
 /// The data set of one replica, which changes only by applying log entries.
 ///
@@ -146,6 +147,26 @@ impl Store {
         context.outcome()
     }
 
+    /// A view of all keys at the last entry begun, for a snapshot. Costs a reference per segment of
+    /// some thousand keys; nothing is copied until it changes.
+    pub fn freeze(&self) -> Frozen {
+        let databases = self.databases.iter();
+        let segments = databases.map(|database| database.keys().freeze());
+        Frozen::new(self.applied, self.time_ms, segments.collect())
+    }
+
+    /// A data set of these databases, at a position of the log.
+    pub(crate) fn from_parts(databases: Vec<Database>, applied: u64, time_ms: u64) -> Self {
+        Store {
+            databases,
+            time_ms,
+            applied,
+            operation: 0,
+            discarded: Vec::new(),
+            counters: Counters::default(),
+        }
+    }
+
     /// Frees a part of what FLUSHDB and FLUSHALL took out; about a thousand keys per segment.
     /// Returns whether something is left. Applying entries does the same, so a caller needs this
     /// only to use idle time.
@@ -248,17 +269,12 @@ impl Store {
     /// A hash of everything that replicas must agree on. Equal on replicas that applied the same
     /// entries, whatever secret places their keys. Walks all keys: for tests and checks.
     pub fn state_hash(&self) -> u64 {
-        let mut all = Digest::default();
-        for (number, database) in (0..DATABASE_COUNT).zip(&self.databases) {
-            for entry in database.keys().entries() {
-                all.add(&Digest::of_versioned_entry(number, entry));
-            }
-        }
-        let mut hasher = SipHasher13::new();
-        hasher.write_u64(self.applied);
-        hasher.write_u64(self.time_ms);
-        hasher.write_u64(all.fold());
-        hasher.finish()
+        let databases = (0..DATABASE_COUNT).zip(&self.databases);
+        let entries = databases.flat_map(|(number, database)| {
+            let entries = database.keys().entries();
+            entries.map(move |entry| (number, entry))
+        });
+        state_hash(self.applied, self.time_ms, entries)
     }
 
     /// The bytes of the keyspace's own arrays, without what long keys and values allocate.
@@ -350,6 +366,23 @@ impl Counters {
         let counter = if hit { &self.hits } else { &self.misses };
         counter.set(counter.get() + 1);
     }
+}
+
+/// The hash of a data set: see [`Store::state_hash`].
+pub(crate) fn state_hash<'a>(
+    applied: u64,
+    time_ms: u64,
+    entries: impl Iterator<Item = (u8, &'a Entry)>,
+) -> u64 {
+    let mut all = Digest::default();
+    for (number, entry) in entries {
+        all.add(&Digest::of_versioned_entry(number, entry));
+    }
+    let mut hasher = SipHasher13::new();
+    hasher.write_u64(applied);
+    hasher.write_u64(time_ms);
+    hasher.write_u64(all.fold());
+    hasher.finish()
 }
 
 fn databases(secret: [u8; 16]) -> Vec<Database> {

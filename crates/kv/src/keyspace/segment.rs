@@ -19,7 +19,7 @@ pub(super) const SEGMENT_KEYS_MAX: usize = 1_024;
 
 /// The hard limit, from the width of `slots`. Only keys that share all 64 bits of their position can
 /// fill a segment beyond [`SEGMENT_KEYS_MAX`], because it cannot be split between them.
-const SEGMENT_KEYS_LIMIT: usize = 1 << 16;
+pub(super) const SEGMENT_KEYS_LIMIT: usize = 1 << 16;
 
 /// The step of the gallop from the guessed rank: the positions of one cache line.
 const GALLOP_STEP: usize = 8;
@@ -195,9 +195,26 @@ impl Segment {
             + self.entries.capacity() * size_of::<Entry>()
     }
 
+    /// The last entry, with its position.
+    pub(super) fn last(&self) -> Option<(Position, &Entry)> {
+        let rank = self.len().checked_sub(1)?;
+        Some((self.position(rank), self.entry(rank)))
+    }
+
+    /// Gives back the room that no entry uses.
+    pub(super) fn shrink_to_fit(&mut self) {
+        self.positions.shrink_to_fit();
+        self.slots.shrink_to_fit();
+        self.entries.shrink_to_fit();
+    }
+
     /// An empty segment that takes this many keys, and some more, without growing.
     fn with_room_for(key_count: usize) -> Segment {
-        let capacity = key_count + key_count / 8;
+        Segment::with_capacity(key_count + key_count / 8)
+    }
+
+    /// An empty segment that takes this many keys without growing.
+    pub(super) fn with_capacity(capacity: usize) -> Segment {
         Segment {
             positions: Vec::with_capacity(capacity),
             slots: Vec::with_capacity(capacity),
@@ -218,7 +235,7 @@ impl Segment {
     }
 
     /// Adds an entry whose place is behind all others.
-    fn push(&mut self, position: Position, entry: Entry) {
+    pub(super) fn push(&mut self, position: Position, entry: Entry) {
         self.insert(self.len(), position, entry);
     }
 

@@ -126,6 +126,11 @@ impl StringValue {
         }
     }
 
+    /// Whether the string is kept in a buffer of its own, with room to grow.
+    pub(crate) fn is_growing(&self) -> bool {
+        matches!(self.0, Repr::Growing(_))
+    }
+
     /// The bytes held outside of the value itself.
     pub fn heap_bytes(&self) -> usize {
         match &self.0 {

@@ -1,0 +1,216 @@
+//! The snapshots of a node.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use vfs::Vfs;
+
+use crate::error::failed;
+use crate::format::{
+    DAMAGED_SUFFIX, RECEIVING_SUFFIX, WRITING_SUFFIX, finished_name, finished_position,
+};
+use crate::writer::publish;
+use crate::{DamageKind, FileId, Meta, SnapshotError, verify};
+
+/// A directory of snapshot files, and nothing else. Clones are handles to the same one.
+#[derive(Clone)]
+pub struct Directory {
+    vfs: Arc<dyn Vfs>,
+    path: PathBuf,
+}
+
+/// A finished file whose bytes were checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// What the file says of itself.
+    pub meta: Meta,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its length.
+    pub bytes: u64,
+    /// Its last chain value, which covers everything before it.
+    pub checksum: u32,
+}
+
+impl Found {
+    /// Which file it is, for a receiver.
+    pub fn id(&self) -> FileId {
+        FileId {
+            cluster: self.meta.cluster,
+            group: self.meta.group,
+            index: self.meta.index,
+            term: self.meta.term,
+            bytes: self.bytes,
+            checksum: self.checksum,
+        }
+    }
+}
+
+/// What [`Directory::newest_good`] found.
+#[derive(Debug, Default)]
+pub struct Newest {
+    /// The newest file that is good.
+    pub good: Option<Found>,
+    /// Newer ones that are not, the newest first: a warning to be shown.
+    pub refused: Vec<Refused>,
+}
+
+/// A file that is damaged or cannot be read, and was set aside.
+#[derive(Debug)]
+pub struct Refused {
+    /// What is wrong; it names the file as it was called.
+    pub error: SnapshotError,
+    /// Its name now. Nothing ever removes it.
+    pub set_aside: PathBuf,
+}
+
+impl Directory {
+    /// The snapshots in this directory, which is created if it is missing.
+    pub fn open(vfs: Arc<dyn Vfs>, path: &Path) -> Result<Directory, SnapshotError> {
+        vfs::create_dir_durable(vfs.as_ref(), path).map_err(failed("creating", path))?;
+        let path = path.to_path_buf();
+        Ok(Directory { vfs, path })
+    }
+
+    /// The finished files, by name only, the newest first: index, term, path.
+    pub fn list(&self) -> Result<Vec<(u64, u64, PathBuf)>, SnapshotError> {
+        let names = self.names()?;
+        let positions = names.iter().filter_map(|name| {
+            let (index, term) = finished_position(name)?;
+            Some((index, term, self.path.join(name)))
+        });
+        let mut files: Vec<_> = positions.collect();
+        files.sort_unstable_by(|left, right| right.cmp(left));
+        Ok(files)
+    }
+
+    /// The newest file of this group whose every byte is good.
+    ///
+    /// Newer ones that are damaged are renamed, so that nothing takes them for snapshots or removes
+    /// them, and are named in the result. A file of another cluster or of a newer format is an
+    /// error: falling back to an older state is not this function's to decide.
+    pub fn newest_good(&self, cluster: u64, group: u64) -> Result<Newest, SnapshotError> {
+        let mut newest = Newest::default();
+        for (index, term, path) in self.list()? {
+            match self.check(&path, (index, term)) {
+                Ok(found) if (found.meta.cluster, found.meta.group) != (cluster, group) => {
+                    return Err(SnapshotError::OtherCluster {
+                        path,
+                        cluster,
+                        group,
+                        found_cluster: found.meta.cluster,
+                        found_group: found.meta.group,
+                    });
+                }
+                Ok(found) => {
+                    newest.good = Some(found);
+                    break;
+                }
+                Err(error @ SnapshotError::NewerVersion { .. }) => return Err(error),
+                Err(error) => {
+                    let set_aside = self.set_aside(&path)?;
+                    newest.refused.push(Refused { error, set_aside });
+                }
+            }
+        }
+        Ok(newest)
+    }
+
+    /// Renames a file that turned out to be damaged, so that it is neither used nor removed.
+    /// Returns its new name.
+    pub fn set_aside(&self, path: &Path) -> Result<PathBuf, SnapshotError> {
+        let mut name = path.as_os_str().to_os_string();
+        name.push(format!(".{DAMAGED_SUFFIX}"));
+        let set_aside = PathBuf::from(name);
+        publish(self.vfs.as_ref(), path, &set_aside)?;
+        Ok(set_aside)
+    }
+
+    /// Removes the finished files of positions before `index`, oldest first, and returns what they
+    /// were called. To be called when a newer one is durable and the log says so.
+    pub fn remove_older_than(&self, index: u64) -> Result<Vec<PathBuf>, SnapshotError> {
+        let files = self.list()?.into_iter().rev();
+        let older = files.filter(|(older, _, _)| *older < index);
+        self.remove(older.map(|(_, _, path)| path).collect())
+    }
+
+    /// Removes what a crash left of files that were being written. Files that were being received
+    /// stay: the reception can go on.
+    pub fn remove_temporary(&self) -> Result<Vec<PathBuf>, SnapshotError> {
+        self.remove_with_suffix(WRITING_SUFFIX)
+    }
+
+    /// Removes what was received of files that are not complete.
+    pub fn remove_partial(&self) -> Result<Vec<PathBuf>, SnapshotError> {
+        self.remove_with_suffix(RECEIVING_SUFFIX)
+    }
+
+    /// The path of the directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the finished file of a position is, or would be.
+    pub fn finished_path(&self, index: u64, term: u64) -> PathBuf {
+        self.path.join(finished_name(index, term))
+    }
+
+    /// The bytes that all files of the directory have together, whatever their names.
+    pub fn disk_bytes(&self) -> Result<u64, SnapshotError> {
+        let mut bytes = 0;
+        for name in self.names()? {
+            let path = self.path.join(name);
+            let file = self
+                .vfs
+                .open_read(&path)
+                .map_err(failed("opening", &path))?;
+            bytes += file.len().map_err(failed("reading", &path))?;
+        }
+        Ok(bytes)
+    }
+
+    /// The disk that it is on.
+    pub fn vfs(&self) -> &Arc<dyn Vfs> {
+        &self.vfs
+    }
+
+    fn check(&self, path: &Path, position: (u64, u64)) -> Result<Found, SnapshotError> {
+        let report = verify(self.vfs.as_ref(), path)?;
+        if position != (report.meta.index, report.meta.term) {
+            return Err(SnapshotError::damaged(path, 0, DamageKind::Name));
+        }
+        Ok(Found {
+            meta: report.meta,
+            path: path.to_path_buf(),
+            bytes: report.bytes,
+            checksum: report.checksum,
+        })
+    }
+
+    pub(crate) fn names(&self) -> Result<Vec<String>, SnapshotError> {
+        let names = self.vfs.list(&self.path);
+        let names = names.map_err(failed("listing", &self.path))?;
+        let names = names.into_iter().filter_map(|name| name.into_string().ok());
+        Ok(names.collect())
+    }
+
+    fn remove_with_suffix(&self, suffix: &str) -> Result<Vec<PathBuf>, SnapshotError> {
+        let names = self.names()?.into_iter().filter(|name| {
+            let extension = Path::new(name).extension();
+            extension.is_some_and(|extension| extension == suffix)
+        });
+        let paths = names.map(|name| self.path.join(name)).collect();
+        self.remove(paths)
+    }
+
+    pub(crate) fn remove(&self, paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, SnapshotError> {
+        for path in &paths {
+            self.vfs.remove(path).map_err(failed("removing", path))?;
+        }
+        if !paths.is_empty() {
+            let synced = self.vfs.sync_dir(&self.path);
+            synced.map_err(failed("syncing", &self.path))?;
+        }
+        Ok(paths)
+    }
+}

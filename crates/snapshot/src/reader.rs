@@ -1,0 +1,262 @@
+//! Reading a snapshot, and checking it.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use vfs::{File, Vfs};
+
+use crate::error::failed;
+use crate::format::{
+    BLOCK_BYTES_MAX, END_BODY_BYTES, End, FORMAT_VERSION, HEAD_BYTES_MAX, HEADER_BYTES, Header,
+    RECORD_HEADER_BYTES, RecordHeader, RecordKind,
+};
+use crate::{DamageKind, FileId, Meta, SnapshotError};
+
+/// The bytes that are read at once.
+const READ_BYTES: usize = 256 << 10;
+
+/// Reads one snapshot file, checking everything on the way.
+pub struct Reader {
+    input: Input,
+    header: Header,
+    chain: u32,
+    block_count: u64,
+    block_bytes: u64,
+    is_at_end: bool,
+}
+
+/// What [`verify`] found to be good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// What the file says of itself.
+    pub meta: Meta,
+    /// The number of its blocks.
+    pub blocks: u64,
+    /// Its length.
+    pub bytes: u64,
+    /// Its last chain value.
+    pub checksum: u32,
+}
+
+impl Report {
+    /// Which file it is.
+    pub fn id(&self) -> FileId {
+        FileId {
+            cluster: self.meta.cluster,
+            group: self.meta.group,
+            index: self.meta.index,
+            term: self.meta.term,
+            bytes: self.bytes,
+            checksum: self.checksum,
+        }
+    }
+}
+
+/// Reads a file from its first byte to its last and checks all of it.
+pub fn verify(vfs: &dyn Vfs, path: &Path) -> Result<Report, SnapshotError> {
+    let (meta, mut reader) = Reader::open(vfs, path)?;
+    while reader.next_block()?.is_some() {}
+    Ok(Report {
+        meta,
+        blocks: reader.block_count,
+        bytes: reader.offset(),
+        checksum: reader.chain,
+    })
+}
+
+impl Reader {
+    /// Opens a file and reads its header and head.
+    pub fn open(vfs: &dyn Vfs, path: &Path) -> Result<(Meta, Reader), SnapshotError> {
+        let mut input = Input::open(vfs, path)?;
+        let header: [u8; HEADER_BYTES] = input.take_array()?;
+        let Some((header, chain)) = Header::decode(&header) else {
+            return Err(input.damaged(0, DamageKind::Header));
+        };
+        if header.version > FORMAT_VERSION {
+            return Err(SnapshotError::NewerVersion {
+                path: path.to_path_buf(),
+                version: header.version,
+                known: FORMAT_VERSION,
+            });
+        }
+        let head_bytes = header.head_bytes as usize;
+        if header.version != FORMAT_VERSION || head_bytes > HEAD_BYTES_MAX {
+            return Err(input.damaged(0, DamageKind::Header));
+        }
+        let head_offset = input.offset;
+        let head = input.take(head_bytes)?;
+        if crc32c::crc32c(&head) != header.head_checksum {
+            return Err(input.damaged(head_offset, DamageKind::Head));
+        }
+        let meta = Meta {
+            cluster: header.cluster,
+            group: header.group,
+            term: header.term,
+            index: header.index,
+            time_ms: header.time_ms,
+            head: Bytes::from(head),
+        };
+        let reader = Reader {
+            input,
+            header,
+            chain,
+            block_count: 0,
+            block_bytes: 0,
+            is_at_end: false,
+        };
+        Ok((meta, reader))
+    }
+
+    /// The next block; `None` when the end was read and says what it has to.
+    pub fn next_block(&mut self) -> Result<Option<Vec<u8>>, SnapshotError> {
+        if self.is_at_end {
+            return Ok(None);
+        }
+        let offset = self.input.offset;
+        let header: [u8; RECORD_HEADER_BYTES] = self.input.take_array()?;
+        let Some((header, chain)) = RecordHeader::decode(&header) else {
+            return Err(self.input.damaged(offset, DamageKind::Record));
+        };
+        if header.previous != self.chain || header.number != self.block_count + 1 {
+            return Err(self.input.damaged(offset, DamageKind::Chain));
+        }
+        let body_bytes = header.body_bytes as usize;
+        let bytes_max = match header.kind {
+            RecordKind::Block => BLOCK_BYTES_MAX,
+            RecordKind::End => END_BODY_BYTES,
+        };
+        if body_bytes > bytes_max {
+            return Err(self.input.damaged(offset, DamageKind::Record));
+        }
+        let body = self.input.take(body_bytes)?;
+        if crc32c::crc32c(&body) != header.body_checksum {
+            return Err(self.input.damaged(offset, DamageKind::Body));
+        }
+        self.chain = chain;
+        match header.kind {
+            RecordKind::Block => {
+                self.block_count += 1;
+                self.block_bytes += body.len() as u64;
+                Ok(Some(body))
+            }
+            RecordKind::End => self.end(offset, &body).map(|()| None),
+        }
+    }
+
+    /// How much of the file was read and found good.
+    pub fn offset(&self) -> u64 {
+        self.input.offset
+    }
+
+    /// The length of the file.
+    pub fn file_bytes(&self) -> u64 {
+        self.input.file_bytes
+    }
+
+    /// The last chain value so far: behind the end, the file's checksum.
+    pub fn checksum(&self) -> u32 {
+        self.chain
+    }
+
+    /// The number of blocks so far.
+    pub fn block_count(&self) -> u64 {
+        self.block_count
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    fn end(&mut self, offset: u64, body: &[u8]) -> Result<(), SnapshotError> {
+        let expected = End {
+            blocks: self.block_count,
+            block_bytes: self.block_bytes,
+            file_bytes: self.input.offset,
+        };
+        if End::decode(body) != Some(expected) {
+            return Err(self.input.damaged(offset, DamageKind::Totals));
+        }
+        if self.input.offset != self.input.file_bytes {
+            return Err(self.input.damaged(self.input.offset, DamageKind::Trailing));
+        }
+        self.is_at_end = true;
+        Ok(())
+    }
+}
+
+/// A file that is read from front to back, in large pieces.
+struct Input {
+    file: Box<dyn File>,
+    path: PathBuf,
+    /// The length of the file when it was opened.
+    file_bytes: u64,
+    /// The offset of the next byte to be taken.
+    offset: u64,
+    buffer: Vec<u8>,
+    /// What of the buffer was taken.
+    taken: usize,
+}
+
+impl Input {
+    fn open(vfs: &dyn Vfs, path: &Path) -> Result<Input, SnapshotError> {
+        let file = vfs.open_read(path).map_err(failed("opening", path))?;
+        let file_bytes = file.len().map_err(failed("reading", path))?;
+        Ok(Input {
+            file,
+            path: path.to_path_buf(),
+            file_bytes,
+            offset: 0,
+            buffer: Vec::new(),
+            taken: 0,
+        })
+    }
+
+    fn take_array<const N: usize>(&mut self) -> Result<[u8; N], SnapshotError> {
+        let mut bytes = [0; N];
+        self.fill(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The next bytes. Not more is allocated than the file still has.
+    fn take(&mut self, count: usize) -> Result<Vec<u8>, SnapshotError> {
+        if count as u64 > self.file_bytes - self.offset {
+            return Err(self.damaged(self.file_bytes, DamageKind::CutShort));
+        }
+        let mut bytes = vec![0; count];
+        self.fill(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn fill(&mut self, target: &mut [u8]) -> Result<(), SnapshotError> {
+        let mut filled = 0;
+        while filled < target.len() {
+            if self.taken == self.buffer.len() {
+                self.refill()?;
+            }
+            let available = &self.buffer[self.taken..];
+            let count = available.len().min(target.len() - filled);
+            target[filled..filled + count].copy_from_slice(&available[..count]);
+            filled += count;
+            self.taken += count;
+            self.offset += count as u64;
+        }
+        Ok(())
+    }
+
+    /// Reads the next piece; at least a byte.
+    fn refill(&mut self) -> Result<(), SnapshotError> {
+        self.buffer.resize(READ_BYTES, 0);
+        let read = self.file.read_full_at(self.offset, &mut self.buffer);
+        let read = read.map_err(failed("reading", &self.path))?;
+        self.buffer.truncate(read);
+        self.taken = 0;
+        if read == 0 {
+            return Err(self.damaged(self.offset, DamageKind::CutShort));
+        }
+        Ok(())
+    }
+
+    fn damaged(&self, offset: u64, kind: DamageKind) -> SnapshotError {
+        SnapshotError::damaged(&self.path, offset, kind)
+    }
+}

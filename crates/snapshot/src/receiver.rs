@@ -1,0 +1,197 @@
+//! Receiving a snapshot in pieces.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use thiserror::Error;
+use vfs::{File, Vfs};
+
+use crate::error::failed;
+use crate::format::{RECEIVING_SUFFIX, finished_name, receiving_name};
+use crate::writer::publish;
+use crate::{DamageKind, Directory, FileId, Found, Reader, SnapshotError, verify};
+
+/// The bytes that are received before they are synced; see the writer.
+const SYNC_BYTES: u64 = 8 << 20;
+
+/// Why a piece, or the end, of a file is refused.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ReceiveError {
+    /// Peer: the piece does not begin where the last one ended. Nothing was written.
+    #[error("a piece of a snapshot begins at {offset}, and {expected} comes next")]
+    Offset {
+        /// Where it begins.
+        offset: u64,
+        /// Where it should.
+        expected: u64,
+    },
+    /// Peer: the piece goes beyond the end of the file. Nothing was written.
+    #[error("a piece of a snapshot ends at {end}, and the file has {bytes} bytes")]
+    TooLong {
+        /// Where it ends.
+        end: u64,
+        /// The length of the file as announced.
+        bytes: u64,
+    },
+    /// Peer: the file is not complete.
+    #[error("only {received} of {bytes} bytes of a snapshot have arrived")]
+    Incomplete {
+        /// What arrived.
+        received: u64,
+        /// The length of the file as announced.
+        bytes: u64,
+    },
+    /// Peer or disk: the file is not what was announced, or it could not be written. What was
+    /// received of it is gone if it was complete: the next attempt begins anew.
+    #[error(transparent)]
+    File(#[from] SnapshotError),
+}
+
+/// Receives one file.
+///
+/// What was received stays when this is dropped, and across restarts: the next [`Receiver::begin`] of
+/// the same file goes on behind the last block that is intact.
+pub struct Receiver {
+    directory: Directory,
+    file: Box<dyn File>,
+    path: PathBuf,
+    id: FileId,
+    /// The bytes that are in the file and belong there.
+    received_bytes: u64,
+    synced_bytes: u64,
+}
+
+impl Receiver {
+    /// Begins, or goes on with, the reception of a file. Returns the offset from which the sender has
+    /// to send. What there is of other files is removed: one file is received at a time.
+    pub fn begin(directory: &Directory, id: FileId) -> Result<(Receiver, u64), SnapshotError> {
+        let vfs: Arc<dyn Vfs> = directory.vfs().clone();
+        let name = receiving_name(&id);
+        let path = directory.path().join(&name);
+        let names = directory.names()?.into_iter();
+        let others = names.filter(|other| {
+            let is_partial = other.ends_with(&format!(".{RECEIVING_SUFFIX}"));
+            is_partial && *other != name
+        });
+        let others = others.map(|other| directory.path().join(other)).collect();
+        directory.remove(others)?;
+        let (file, received_bytes) = if vfs.exists(&path).map_err(failed("looking", &path))? {
+            let intact = intact_bytes(vfs.as_ref(), &path, &id)?;
+            let file = vfs.open(&path).map_err(failed("opening", &path))?;
+            (file, intact)
+        } else {
+            let file = vfs.create(&path).map_err(failed("creating", &path))?;
+            (file, 0)
+        };
+        let receiver = Receiver {
+            directory: directory.clone(),
+            file,
+            path,
+            id,
+            received_bytes,
+            synced_bytes: 0,
+        };
+        Ok((receiver, received_bytes))
+    }
+
+    /// Adds the piece that comes next. One that does not is refused and changes nothing.
+    pub fn chunk(&mut self, offset: u64, bytes: &[u8]) -> Result<(), ReceiveError> {
+        let expected = self.received_bytes;
+        if offset != expected {
+            return Err(ReceiveError::Offset { offset, expected });
+        }
+        let end = offset.saturating_add(bytes.len() as u64);
+        if end > self.id.bytes {
+            let bytes = self.id.bytes;
+            return Err(ReceiveError::TooLong { end, bytes });
+        }
+        let written = self.file.write_all_at(offset, bytes);
+        written.map_err(failed("writing", &self.path))?;
+        self.received_bytes = end;
+        if self.received_bytes - self.synced_bytes >= SYNC_BYTES {
+            self.sync()?;
+        }
+        Ok(())
+    }
+
+    /// Checks the file, makes it durable and gives it its name, which is durable when this returns.
+    /// A file that is not what was announced is removed, so that the next attempt begins anew.
+    pub fn finish(mut self) -> Result<Found, ReceiveError> {
+        if self.received_bytes != self.id.bytes {
+            return Err(ReceiveError::Incomplete {
+                received: self.received_bytes,
+                bytes: self.id.bytes,
+            });
+        }
+        self.sync()?;
+        match self.check() {
+            Ok(found) => Ok(found),
+            Err(error) => {
+                if matches!(error, SnapshotError::Damaged { .. }) {
+                    self.directory.remove(vec![self.path.clone()])?;
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Which file it is.
+    pub fn id(&self) -> FileId {
+        self.id
+    }
+
+    /// How much of it is there: where the next piece begins.
+    pub fn received_bytes(&self) -> u64 {
+        self.received_bytes
+    }
+
+    fn check(&self) -> Result<Found, SnapshotError> {
+        let vfs = self.directory.vfs().as_ref();
+        let report = verify(vfs, &self.path)?;
+        if report.id() != self.id {
+            return Err(SnapshotError::damaged(&self.path, 0, DamageKind::Other));
+        }
+        let name = finished_name(self.id.index, self.id.term);
+        let path = self.directory.path().join(name);
+        publish(vfs, &self.path, &path)?;
+        Ok(Found {
+            meta: report.meta,
+            path,
+            bytes: report.bytes,
+            checksum: report.checksum,
+        })
+    }
+
+    fn sync(&mut self) -> Result<(), SnapshotError> {
+        let synced = self.file.sync_data();
+        synced.map_err(failed("syncing", &self.path))?;
+        self.synced_bytes = self.received_bytes;
+        Ok(())
+    }
+}
+
+/// How much of a file that was being received is intact. A crash may have kept any part of it.
+fn intact_bytes(vfs: &dyn Vfs, path: &std::path::Path, id: &FileId) -> Result<u64, SnapshotError> {
+    let (_, mut reader) = match Reader::open(vfs, path) {
+        Ok(opened) => opened,
+        Err(error @ SnapshotError::Io { .. }) => return Err(error),
+        Err(_) => return Ok(0),
+    };
+    let header = reader.header();
+    let same = (header.cluster, header.group, header.index, header.term)
+        == (id.cluster, id.group, id.index, id.term);
+    if !same {
+        return Ok(0);
+    }
+    let mut intact = reader.offset();
+    loop {
+        match reader.next_block() {
+            Ok(Some(_)) => intact = reader.offset(),
+            // The whole file is there already.
+            Ok(None) => return Ok(reader.offset().min(id.bytes)),
+            Err(error @ SnapshotError::Io { .. }) => return Err(error),
+            Err(_) => return Ok(intact.min(id.bytes)),
+        }
+    }
+}
