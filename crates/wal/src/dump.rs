@@ -199,6 +199,7 @@ impl fmt::Display for DumpRecord {
             DiskKind::Truncate => "truncate",
             DiskKind::State => "state",
             DiskKind::Carry => "carry",
+            DiskKind::Base => "base",
         };
         write!(
             formatter,

@@ -106,6 +106,14 @@ pub enum WalError {
         /// The error.
         source: io::Error,
     },
+    /// Disk: a segment that is not needed any more could not be removed. Latches.
+    #[error("segment {segment} cannot be removed: {source}")]
+    Remove {
+        /// The segment.
+        segment: u64,
+        /// The error.
+        source: io::Error,
+    },
     /// Disk: it is full. Nothing of the call was written, and the log goes on; the same call succeeds
     /// when there is space again.
     #[error("the disk is full: no space for another segment")]

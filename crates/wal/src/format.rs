@@ -6,8 +6,11 @@ use crate::Identity;
 
 /// The first bytes of every segment that is in use.
 pub const SEGMENT_MAGIC: [u8; 8] = *b"QUORAWAL";
-/// The version of the format that this code writes, and the newest that it reads.
-pub const FORMAT_VERSION: u32 = 1;
+/// The version of the format that this code writes, and the newest that it reads. Version 1 had no
+/// [`DiskKind::Base`], and its carries did not name the base.
+pub const FORMAT_VERSION: u32 = 2;
+/// The first version with bases.
+pub const VERSION_WITH_BASES: u32 = 2;
 /// A segment's header fills one sector, which is written once and never again, so that no torn
 /// write of a record can take it along. Records begin behind it.
 pub const SEGMENT_HEADER_BYTES: usize = vfs::SECTOR_BYTES;
@@ -42,9 +45,52 @@ pub enum DiskKind {
     /// A group's state.
     State = 3,
     /// Where a group stood when the segment began: `term` and `index` of its last entry, `stamp` of
-    /// that entry, and, if `tag` is [`CARRY_HAS_STATE`], its latest state as body. One for each
-    /// group begins every segment but the first, so that older segments can be deleted one day.
+    /// that entry, and a body as [`CarryBody`] has it. One for each group begins every segment but
+    /// the first, so that older segments can be removed.
     Carry = 4,
+    /// The group's log begins behind the entry (`term`, `index`), whose stamp is `stamp`. The tag says
+    /// what became of the entries behind it; see [`BASE_EMPTIES`].
+    Base = 5,
+}
+
+/// [`DiskKind::Base`]'s tag when the group did not hold the entry: its log is emptied. Otherwise the tag
+/// is 0, and what stands behind the entry stays.
+pub const BASE_EMPTIES: u8 = 1;
+/// Bytes of a carry's body before the state.
+pub const CARRY_BASE_BYTES: usize = 24;
+
+/// The body of a [`DiskKind::Carry`]: the group's base, and behind it the state, if the record's tag
+/// is [`CARRY_HAS_STATE`]. In version 1 the state is all of the body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CarryBody {
+    /// The term of the entry behind which the group's log begins.
+    pub term: u64,
+    /// Its index.
+    pub index: u64,
+    /// Its stamp.
+    pub stamp: u64,
+}
+
+impl CarryBody {
+    /// The bytes before the state.
+    pub fn encode(&self) -> [u8; CARRY_BASE_BYTES] {
+        let mut bytes = [0; CARRY_BASE_BYTES];
+        bytes[..8].copy_from_slice(&self.term.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.index.to_le_bytes());
+        bytes[16..].copy_from_slice(&self.stamp.to_le_bytes());
+        bytes
+    }
+
+    /// The base in a body, and the bytes behind it.
+    pub fn decode(body: &[u8]) -> Option<(CarryBody, &[u8])> {
+        let (base, state) = body.split_at_checked(CARRY_BASE_BYTES)?;
+        let base = CarryBody {
+            term: u64_at(base, 0),
+            index: u64_at(base, 8),
+            stamp: u64_at(base, 16),
+        };
+        Some((base, state))
+    }
 }
 
 /// [`DiskKind::Carry`]'s tag when the group has a state.
@@ -58,6 +104,7 @@ impl DiskKind {
             2 => Some(DiskKind::Truncate),
             3 => Some(DiskKind::State),
             4 => Some(DiskKind::Carry),
+            5 => Some(DiskKind::Base),
             _ => None,
         }
     }

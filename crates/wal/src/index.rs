@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::WalError;
-use crate::format::{CARRY_HAS_STATE, DiskKind, RecordHeader, record_bytes};
+use crate::format::{BASE_EMPTIES, DiskKind, RecordHeader, record_bytes};
 
 /// The place of one entry within its segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,10 @@ pub(crate) struct Spot {
 }
 
 impl Spot {
+    fn body_len(&self) -> u64 {
+        u64::from(self.body_bytes)
+    }
+
     /// The offset behind the record.
     pub(crate) fn end(&self) -> u64 {
         u64::from(self.offset) + record_bytes(u64::from(self.body_bytes))
@@ -46,12 +50,30 @@ pub(crate) struct Id {
     pub(crate) index: u64,
 }
 
+/// The entry before the first one held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Base {
+    pub(crate) id: Id,
+    pub(crate) stamp: u64,
+}
+
+/// Entries behind the base whose segments are not there: reading began behind them. A log whose
+/// oldest segment was rightly advanced drops all of them again before it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Absent {
+    /// The last of them.
+    last: u64,
+    /// Its term and stamp, as long as it is the one that a carry named.
+    known: Option<(u64, u64)>,
+}
+
 /// One group: 16 bytes an entry, and two numbers a term.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct GroupIndex {
     /// The entry before the first one held; unknown until something of the group was seen that
     /// places it.
-    base: Option<(Id, u64)>,
+    base: Option<Base>,
+    absent: Option<Absent>,
     runs: Vec<Run>,
     /// The first index of each run of entries of one term.
     term_runs: Vec<(u64, u64)>,
@@ -81,42 +103,76 @@ impl GroupIndex {
         &self.term_runs
     }
 
-    /// The first index held; the next one if none is.
-    pub(crate) fn first(&self) -> u64 {
-        self.base
-            .map_or(1, |(base, _)| base.index.saturating_add(1))
+    /// The entry before the first one held; zeros if nothing is known of one.
+    pub(crate) fn base(&self) -> Base {
+        self.base.unwrap_or_default()
     }
 
-    /// The last entry's id, or that of the one before the first if none is held.
+    /// The first index held; the next one if none is.
+    pub(crate) fn first(&self) -> u64 {
+        self.base().id.index.saturating_add(1)
+    }
+
+    /// The last entry's id, or that of the one before the first if none is held. Its term is 0 if the
+    /// entry is one whose segment is not there.
     pub(crate) fn last(&self) -> Id {
-        let base = self.base.map_or(Id::default(), |(base, _)| base);
-        match (self.runs.last(), self.term_runs.last()) {
-            (Some(run), Some((_, term))) => Id {
+        match (self.runs.last(), self.term_runs.last(), self.absent) {
+            (Some(run), Some((_, term)), _) => Id {
                 term: *term,
                 index: run.first + run.spots.len() as u64 - 1,
             },
-            _ => base,
+            (_, _, Some(absent)) => Id {
+                term: absent.known.map_or(0, |(term, _)| term),
+                index: absent.last,
+            },
+            _ => self.base().id,
         }
     }
 
     /// The last entry's stamp.
     pub(crate) fn last_stamp(&self) -> u64 {
-        let base = self.base.map_or(0, |(_, stamp)| stamp);
-        self.runs
-            .last()
-            .and_then(|run| run.spots.last())
-            .map_or(base, |spot| spot.stamp)
+        match (
+            self.runs.last().and_then(|run| run.spots.last()),
+            self.absent,
+        ) {
+            (Some(spot), _) => spot.stamp,
+            (None, Some(absent)) => absent.known.map_or(0, |(_, stamp)| stamp),
+            (None, None) => self.base().stamp,
+        }
+    }
+
+    /// The oldest segment with an entry of the group; `None` if no entry is held.
+    pub(crate) fn oldest_segment(&self) -> Option<u64> {
+        self.runs.first().map(|run| run.segment)
+    }
+
+    /// Whether entries that the group should hold are in segments that are not there.
+    pub(crate) fn lacks_entries(&self) -> bool {
+        self.absent.is_some()
     }
 
     /// Whether a record of this kind and index may come next.
     pub(crate) fn check(&self, kind: DiskKind, index: u64) -> Result<(), OutOfOrder> {
-        check_order(
-            self.base
-                .is_some()
-                .then(|| (self.first(), self.last().index)),
-            kind,
-            index,
-        )
+        check_order(self.held(), kind, index)
+    }
+
+    fn held(&self) -> Option<(u64, u64)> {
+        self.base.map(|_| (self.first(), self.last().index))
+    }
+
+    /// Whether the group holds this entry, or begins right behind it. `None` if that cannot be told,
+    /// because the entry is in a segment that is not there.
+    pub(crate) fn holds(&self, id: Id) -> Option<bool> {
+        if self.base.is_some_and(|base| base.id == id) {
+            return Some(true);
+        }
+        if self
+            .absent
+            .is_some_and(|absent| id.index > self.base().id.index && id.index <= absent.last)
+        {
+            return None;
+        }
+        Some(self.term_at(id.index) == Some(id.term))
     }
 
     /// Takes in a record that [`GroupIndex::check`] accepted.
@@ -125,19 +181,45 @@ impl GroupIndex {
             Some(DiskKind::Entry) => self.push(segment, offset, header),
             Some(DiskKind::Truncate) => self.truncate(header.index),
             Some(DiskKind::State) => self.state = Some(body),
-            Some(DiskKind::Carry) => self.carry_in(header, body),
-            None => unreachable!("a record of kind {} was checked before", header.kind),
+            Some(DiskKind::Base) => self.rebase(header),
+            Some(DiskKind::Carry) | None => {
+                unreachable!("a record of kind {} was checked before", header.kind)
+            }
         }
     }
 
-    /// Whether a carry record says what is known already.
-    pub(crate) fn agrees_with_carry(&self, header: &RecordHeader, body: &[u8]) -> bool {
-        let state = (header.tag == CARRY_HAS_STATE).then_some(body);
-        let last = Id {
-            term: header.term,
-            index: header.index,
-        };
-        last == self.last() && header.stamp == self.last_stamp() && state == self.state.as_deref()
+    /// Takes in where the group stood when the first segment that is read began.
+    pub(crate) fn begin(&mut self, carried: &Carried) {
+        self.base = (carried.last != Id::default()).then_some(carried.base);
+        self.absent = (carried.last.index > carried.base.id.index).then_some(Absent {
+            last: carried.last.index,
+            known: Some((carried.last.term, carried.stamp)),
+        });
+        self.state = carried.state.clone();
+    }
+
+    /// Compares a carry with what is known, and learns what is not. `false` if they contradict.
+    pub(crate) fn agrees(&mut self, carried: &Carried, has_base: bool) -> bool {
+        if let Some(absent) = self.absent.as_mut().filter(|_| self.runs.is_empty())
+            && absent.known.is_none()
+            && absent.last == carried.last.index
+        {
+            absent.known = Some((carried.last.term, carried.stamp));
+        }
+        carried.last == self.last()
+            && carried.stamp == self.last_stamp()
+            && carried.state == self.state
+            && (!has_base || carried.base == self.base())
+    }
+
+    /// Where the group stands, to be written at the start of a segment.
+    pub(crate) fn carried(&self) -> Carried {
+        Carried {
+            base: self.base(),
+            last: self.last(),
+            stamp: self.last_stamp(),
+            state: self.state.clone(),
+        }
     }
 
     /// The term of the entry at `index`, if it is held.
@@ -199,15 +281,13 @@ impl GroupIndex {
 
     fn push(&mut self, segment: u64, offset: u64, header: &RecordHeader) {
         let index = header.index;
-        if self.base.is_none() {
-            self.base = Some((
-                Id {
-                    term: 0,
-                    index: index.saturating_sub(1),
-                },
-                0,
-            ));
-        }
+        self.base.get_or_insert(Base {
+            id: Id {
+                term: 0,
+                index: index.saturating_sub(1),
+            },
+            stamp: 0,
+        });
         debug_assert_eq!(index, self.last().index + 1, "entries are consecutive");
         let spot = Spot {
             offset: u32::try_from(offset).expect("segments are below 4 GiB"),
@@ -252,16 +332,73 @@ impl GroupIndex {
             .term_runs
             .partition_point(|(first, _)| *first < first_dropped);
         self.term_runs.truncate(kept);
+        let last_kept = first_dropped.saturating_sub(1);
+        self.absent = match self.absent {
+            Some(_) if last_kept == self.base().id.index => None,
+            Some(absent) if last_kept < absent.last => Some(Absent {
+                last: last_kept,
+                known: None,
+            }),
+            absent => absent,
+        };
     }
 
-    fn carry_in(&mut self, header: &RecordHeader, body: Bytes) {
-        let last = Id {
+    /// The log begins behind the entry that the header names.
+    fn rebase(&mut self, header: &RecordHeader) {
+        let id = Id {
             term: header.term,
             index: header.index,
         };
-        self.base = (last != Id::default()).then_some((last, header.stamp));
-        self.state = (header.tag == CARRY_HAS_STATE).then_some(body);
+        self.base = Some(Base {
+            id,
+            stamp: header.stamp,
+        });
+        if header.tag == BASE_EMPTIES {
+            self.absent = None;
+            self.runs.clear();
+            self.term_runs.clear();
+            self.bytes = 0;
+            return;
+        }
+        self.absent = self.absent.filter(|absent| absent.last > id.index);
+        let first = id.index.saturating_add(1);
+        let whole = self
+            .runs
+            .partition_point(|run| run.first + run.spots.len() as u64 <= first);
+        let mut freed = 0;
+        for run in self.runs.drain(..whole) {
+            freed += run.spots.iter().map(Spot::body_len).sum::<u64>();
+        }
+        if let Some(run) = self.runs.first_mut().filter(|run| run.first < first) {
+            let dropped = (first - run.first) as usize;
+            freed += run
+                .spots
+                .drain(..dropped)
+                .map(|spot| spot.body_len())
+                .sum::<u64>();
+            run.first = first;
+        }
+        self.bytes -= freed;
+        if self.runs.is_empty() {
+            self.term_runs.clear();
+            return;
+        }
+        let after = self.term_runs.partition_point(|(run, _)| *run <= first);
+        self.term_runs.drain(..after.saturating_sub(1));
+        if let Some((run, _)) = self.term_runs.first_mut() {
+            *run = first.max(*run);
+        }
     }
+}
+
+/// Where a group stands, as a carry says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Carried {
+    pub(crate) base: Base,
+    pub(crate) last: Id,
+    /// The stamp of the last entry.
+    pub(crate) stamp: u64,
+    pub(crate) state: Option<Bytes>,
 }
 
 /// The order of a group's records. `held` is the first and last index, or nothing if nothing of the
@@ -284,15 +421,104 @@ fn check_order(held: Option<(u64, u64)>, kind: DiskKind, index: u64) -> Result<(
                 expected: last.saturating_add(1),
             })
         }
+        (DiskKind::Base, None) if index == u64::MAX => Err(OutOfOrder {
+            expected: u64::MAX - 1,
+        }),
+        (DiskKind::Base, Some((first, _)))
+            if index < first.saturating_sub(1) || index == u64::MAX =>
+        {
+            Err(OutOfOrder {
+                expected: first.saturating_sub(1),
+            })
+        }
         _ => Ok(()),
     }
 }
 
-/// Checks a sequence of records against groups without changing them: what would be the first and
-/// last index of each group touched.
+/// What a group would hold after some records of a call.
+#[derive(Clone, Debug)]
+struct Ahead {
+    /// First and last index; nothing if nothing of the group was ever placed.
+    held: Option<(u64, u64)>,
+    /// The base, if a record of the call set it.
+    base: Option<Id>,
+    /// From here on the group's entries are those of the call.
+    from: u64,
+    /// The first index of each run of entries of one term among them.
+    term_runs: Vec<(u64, u64)>,
+}
+
+impl Ahead {
+    fn of(index: Option<&GroupIndex>) -> Ahead {
+        let held = index.and_then(GroupIndex::held);
+        Ahead {
+            held,
+            base: None,
+            from: held.map_or(0, |(_, last)| last.saturating_add(1)),
+            term_runs: Vec::new(),
+        }
+    }
+
+    fn holds(&self, index: Option<&GroupIndex>, id: Id) -> bool {
+        if self.base == Some(id) {
+            return true;
+        }
+        let Some((first, last)) = self.held else {
+            return false;
+        };
+        if id.index >= first && id.index <= last && id.index >= self.from {
+            let after = self.term_runs.partition_point(|(run, _)| *run <= id.index);
+            return after
+                .checked_sub(1)
+                .is_some_and(|run| self.term_runs[run].1 == id.term);
+        }
+        let is_in_index = id.index.saturating_add(1) >= first && id.index <= last;
+        let is_base_known = self.base.is_none_or(|base| base.index != id.index);
+        is_in_index && is_base_known && index.is_some_and(|index| index.holds(id).unwrap_or(false))
+    }
+
+    fn take(&mut self, index: Option<&GroupIndex>, kind: DiskKind, id: Id) {
+        let at = id.index;
+        match kind {
+            DiskKind::Entry => {
+                if self.held.is_none() {
+                    self.from = at;
+                }
+                self.held = Some((self.held.map_or(at, |(first, _)| first), at));
+                if self
+                    .term_runs
+                    .last()
+                    .is_none_or(|(_, term)| *term != id.term)
+                {
+                    self.term_runs.push((at, id.term));
+                }
+            }
+            DiskKind::Truncate => {
+                self.held = self.held.map(|(first, _)| (first, at.saturating_sub(1)));
+                self.from = self.from.min(at);
+                let kept = self.term_runs.partition_point(|(run, _)| *run < at);
+                self.term_runs.truncate(kept);
+            }
+            DiskKind::Base => {
+                let last = self.held.map_or(at, |(_, last)| last.max(at));
+                if self.holds(index, id) {
+                    self.held = Some((at.saturating_add(1), last));
+                } else {
+                    self.held = Some((at.saturating_add(1), at));
+                    self.from = at.saturating_add(1);
+                    self.term_runs.clear();
+                }
+                self.base = Some(id);
+            }
+            DiskKind::State | DiskKind::Carry => {}
+        }
+    }
+}
+
+/// Checks a sequence of records against groups without changing them.
 #[derive(Default)]
 pub(crate) struct OrderCheck {
-    held: BTreeMap<u64, Option<(u64, u64)>>,
+    ahead: BTreeMap<u64, Ahead>,
 }
 
 impl OrderCheck {
@@ -302,21 +528,12 @@ impl OrderCheck {
         groups: &BTreeMap<u64, GroupIndex>,
         kind: DiskKind,
         group: u64,
-        index: u64,
+        id: Id,
     ) -> Result<(), OutOfOrder> {
-        let held = self.held.entry(group).or_insert_with(|| {
-            let index = groups.get(&group)?;
-            index
-                .base
-                .is_some()
-                .then(|| (index.first(), index.last().index))
-        });
-        check_order(*held, kind, index)?;
-        match kind {
-            DiskKind::Entry => *held = Some((held.map_or(index, |(first, _)| first), index)),
-            DiskKind::Truncate => *held = held.map(|(first, _)| (first, index - 1)),
-            DiskKind::State | DiskKind::Carry => {}
-        }
+        let index = groups.get(&group);
+        let ahead = self.ahead.entry(group).or_insert_with(|| Ahead::of(index));
+        check_order(ahead.held, kind, id.index)?;
+        ahead.take(index, kind, id);
         Ok(())
     }
 }

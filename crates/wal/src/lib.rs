@@ -65,9 +65,8 @@
 //!
 //! # What is left out
 //!
-//! Deleting old segments: the format has its place (each segment's header names the oldest one
-//! needed, and each segment begins with where every group stands), the operation comes with
-//! snapshots. Compression and encryption: a layer above may do either to the bodies. Threads: the
+//! Snapshots: the log only learns by a [`RecordKind::Base`] that one exists, and removes the segments
+//! behind it ([`Wal::remove_obsolete`]). Compression and encryption: a layer above may do either to the bodies. Threads: the
 //! only concurrency is the caller's. Repair: a damaged log is refused, and what it had comes back from
 //! the node's peers.
 
@@ -84,7 +83,9 @@ mod log;
 mod readback;
 mod record;
 mod recovery;
+mod remove;
 mod reserve;
+mod rotate;
 mod segment;
 mod verify;
 

@@ -6,16 +6,18 @@ use std::sync::Arc;
 
 use buggify::{Canary, Point};
 use bytes::Bytes;
-use vfs::{File, Vfs};
+use vfs::Vfs;
 
 use crate::format::{
-    CARRY_HAS_STATE, DiskKind, FORMAT_VERSION, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
-    SEGMENT_HEADER_BYTES, SegmentHeader, record_bytes, segment_name, segment_seed,
+    BASE_EMPTIES, CARRY_BASE_BYTES, DiskKind, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
+    SEGMENT_HEADER_BYTES, VERSION_WITH_BASES, record_bytes,
 };
-use crate::index::{GroupIndex, OrderCheck};
+use crate::index::{GroupIndex, Id, OrderCheck};
 use crate::readback::Readback;
 use crate::recovery::{self, Examination, ExamineError, failed};
+use crate::remove::Segments;
 use crate::reserve::{PrepareError, Reserve};
+use crate::rotate::create_first;
 use crate::segment::writer::{Batch, Content, Writer};
 use crate::{Identity, OpenError, Record, RecordKind, Recovery, WalError};
 
@@ -32,6 +34,12 @@ pub struct Options {
     /// Whether a missing log is an error: set when the data directory knows that there was one. A
     /// node that lost its log and kept its id would forget its votes and what it acknowledged.
     pub must_exist: bool,
+    /// Recovery also reads the bodies of entries with this tag; see [`GroupLog::tagged`]. For the few
+    /// entries that must be known before any other is read, such as those that say who belongs to a
+    /// group.
+    ///
+    /// [`GroupLog::tagged`]: crate::GroupLog::tagged
+    pub keep_tag: Option<u8>,
 }
 
 impl Default for Options {
@@ -41,6 +49,7 @@ impl Default for Options {
             reserve_segments: 1,
             sync: true,
             must_exist: false,
+            keep_tag: None,
         }
     }
 }
@@ -70,18 +79,19 @@ pub enum Preparation {
 ///
 /// It belongs to one thread: all calls do I/O and wait for it.
 pub struct Wal {
-    dir: PathBuf,
-    identity: Identity,
-    options: Options,
-    writer: Writer,
-    /// The oldest segment that is needed.
-    oldest: u64,
-    reserve: Reserve,
-    groups: BTreeMap<u64, GroupIndex>,
-    batch: Batch,
-    readback: Readback,
+    pub(crate) vfs: Arc<dyn Vfs>,
+    pub(crate) dir: PathBuf,
+    pub(crate) identity: Identity,
+    pub(crate) options: Options,
+    pub(crate) writer: Writer,
+    /// The segments before the one being written.
+    pub(crate) segments: Segments,
+    pub(crate) reserve: Reserve,
+    pub(crate) groups: BTreeMap<u64, GroupIndex>,
+    pub(crate) batch: Batch,
+    pub(crate) readback: Readback,
     /// Set by the first failed write or sync, and never cleared.
-    is_latched: bool,
+    pub(crate) is_latched: bool,
 }
 
 impl Wal {
@@ -103,7 +113,7 @@ impl Wal {
                 segment_bytes: bytes,
             });
         }
-        let mut examination = Examination::default();
+        let mut examination = Examination::keeping(options.keep_tag);
         if vfs.exists(dir).map_err(failed("look up", dir))? {
             match recovery::examine(vfs.as_ref(), dir, identity, Some(bytes), &mut examination) {
                 Err(ExamineError::Damaged(_)) if buggify::canary(Canary::DamagedLogBegunAnew) => {
@@ -126,18 +136,20 @@ impl Wal {
             None => create_first(&mut reserve, dir, identity, bytes)?,
         };
         let recovery = examination.recovery();
-        let wal = Wal {
-            readback: Readback::new(vfs, dir, identity),
+        let mut wal = Wal {
+            readback: Readback::new(vfs.clone(), dir, identity),
+            vfs,
             dir: dir.to_path_buf(),
             identity,
             options,
             writer,
-            oldest: opened.oldest,
+            segments: opened.segments,
             reserve,
             groups: examination.groups,
             batch: Batch::default(),
             is_latched: false,
         };
+        wal.complete_carries(&examination.carried)?;
         Ok((wal, recovery))
     }
 
@@ -151,7 +163,7 @@ impl Wal {
         self.check_latch()?;
         self.check_order(records)?;
         let mut segments_needed = self.segments_needed(records)?;
-        let is_full_early = buggify::point(Point::SegmentFullEarly);
+        let is_full_early = buggify::point(Point::SegmentFullEarly) || self.is_too_old_for(records);
         if is_full_early {
             // One to begin, and one because it begins with carried records.
             segments_needed += 2;
@@ -292,7 +304,14 @@ impl Wal {
         self.is_latched
     }
 
-    fn check_latch(&self) -> Result<(), WalError> {
+    /// Whether a record is of a kind that the format of the segment at hand does not know. It goes into
+    /// the next one, so that an older program names the version that it does not know.
+    fn is_too_old_for(&self, records: &[Record]) -> bool {
+        self.writer.version < VERSION_WITH_BASES
+            && records.iter().any(|record| record.kind == RecordKind::Base)
+    }
+
+    pub(crate) fn check_latch(&self) -> Result<(), WalError> {
         if self.is_latched {
             Err(WalError::Latched)
         } else {
@@ -304,8 +323,12 @@ impl Wal {
         let mut order = OrderCheck::default();
         for record in records {
             let kind = disk_kind(record.kind);
+            let id = Id {
+                term: record.term,
+                index: record.index,
+            };
             order
-                .next(&self.groups, kind, record.group, record.index)
+                .next(&self.groups, kind, record.group, id)
                 .map_err(|wrong| {
                     let (group, kind, index) = (record.group, record.kind, record.index);
                     WalError::OutOfOrder {
@@ -362,30 +385,29 @@ impl Wal {
                 *bytes = (*bytes).max(record.body.len() as u64);
             }
         }
-        groups.values().map(|bytes| record_bytes(*bytes)).sum()
+        groups
+            .values()
+            .map(|bytes| record_bytes(CARRY_BASE_BYTES as u64 + *bytes))
+            .sum()
     }
 
     fn write(&mut self, mut records: &[Record]) -> Result<(), WalError> {
         while !records.is_empty() {
             self.batch.restart(&self.writer);
-            let mut places = Vec::with_capacity(records.len());
             let room = self.writer.room();
-            for record in records {
-                if self.batch.len() + record_bytes(record.body.len() as u64) > room {
-                    break;
-                }
-                places.push(self.batch.push(&content(record)));
+            let fitting = records
+                .iter()
+                .scan(0, |bytes, record| {
+                    *bytes += record_bytes(record.body.len() as u64);
+                    Some(*bytes)
+                })
+                .take_while(|bytes| *bytes <= room)
+                .count();
+            let (fitting, rest) = records.split_at(fitting);
+            for record in fitting {
+                self.gather(record);
             }
             self.write_batch()?;
-            let (written, rest) = records.split_at(places.len());
-            for (record, (offset, header)) in written.iter().zip(places) {
-                let group = self.groups.entry(record.group).or_default();
-                let body = match record.kind {
-                    RecordKind::State => record.body.clone(),
-                    RecordKind::Entry | RecordKind::Truncate => Bytes::new(),
-                };
-                group.apply(self.writer.segment, offset, &header, body);
-            }
             records = rest;
             if !records.is_empty() {
                 self.rotate()?;
@@ -394,7 +416,28 @@ impl Wal {
         Ok(())
     }
 
-    fn write_batch(&mut self) -> Result<(), WalError> {
+    /// Adds a record to the batch and to its group's index. If the write then fails, the log is
+    /// latched, and nobody sees the index again.
+    fn gather(&mut self, record: &Record) {
+        let group = self.groups.entry(record.group).or_default();
+        let mut content = content(record);
+        if record.kind == RecordKind::Base {
+            let id = Id {
+                term: record.term,
+                index: record.index,
+            };
+            let is_held = group.holds(id).unwrap_or(false);
+            content.tag = if is_held { 0 } else { BASE_EMPTIES };
+        }
+        let (offset, header) = self.batch.push(&content);
+        let body = match record.kind {
+            RecordKind::State => record.body.clone(),
+            RecordKind::Entry | RecordKind::Truncate | RecordKind::Base => Bytes::new(),
+        };
+        group.apply(self.writer.segment, offset, &header, body);
+    }
+
+    pub(crate) fn write_batch(&mut self) -> Result<(), WalError> {
         if self.batch.len() == 0 {
             return Ok(());
         }
@@ -406,58 +449,6 @@ impl Wal {
                 offset,
                 source,
             })
-    }
-
-    /// Begins the next segment. The order is what recovery relies on: the old segment is durable before
-    /// the new header is written, and that is durable before any record behind it.
-    fn rotate(&mut self) -> Result<(), WalError> {
-        let segment = self.writer.segment;
-        if self.options.sync {
-            self.writer
-                .sync()
-                .map_err(|source| WalError::Sync { segment, source })?;
-        }
-        let spare = self
-            .reserve
-            .take()
-            .expect("`append` has made sure of the segments it needs");
-        assert_eq!(spare.segment, segment + 1, "segments are used in order");
-        let header = SegmentHeader {
-            version: FORMAT_VERSION,
-            identity: self.identity,
-            segment: spare.segment,
-            segment_bytes: spare.segment_bytes,
-            oldest: self.oldest,
-            previous_end: self.writer.end,
-            previous_chain: self.writer.chain,
-        };
-        let writer = begin_segment(spare.file, &header, spare.zeroed, self.options.sync)?;
-        let old = std::mem::replace(&mut self.writer, writer);
-        self.readback.keep(segment, old.file);
-        self.carry()
-    }
-
-    /// Writes down where each group stands, at the start of a segment.
-    fn carry(&mut self) -> Result<(), WalError> {
-        self.batch.restart(&self.writer);
-        let none = Bytes::new();
-        for (group, index) in &self.groups {
-            let last = index.last();
-            self.batch.push(&Content {
-                kind: DiskKind::Carry,
-                group: *group,
-                term: last.term,
-                index: last.index,
-                tag: if index.state().is_some() {
-                    CARRY_HAS_STATE
-                } else {
-                    0
-                },
-                stamp: index.last_stamp(),
-                body: index.state().unwrap_or(&none),
-            });
-        }
-        self.write_batch()
     }
 }
 
@@ -473,76 +464,12 @@ impl std::fmt::Debug for Wal {
     }
 }
 
-/// Makes the first segment of a new log.
-fn create_first(
-    reserve: &mut Reserve,
-    dir: &Path,
-    identity: Identity,
-    segment_bytes: u64,
-) -> Result<Writer, OpenError> {
-    let spare = match reserve.ensure(1) {
-        Ok(()) => reserve.take().expect("it was just made"),
-        Err(PrepareError::NoSpace) => {
-            return Err(OpenError::Full {
-                dir: dir.to_path_buf(),
-                segment_bytes,
-            });
-        }
-        Err(PrepareError::Io { segment, source }) => {
-            return Err(failed("prepare", &dir.join(segment_name(segment)))(source));
-        }
-    };
-    let header = SegmentHeader {
-        version: FORMAT_VERSION,
-        identity,
-        segment: spare.segment,
-        segment_bytes: spare.segment_bytes,
-        oldest: spare.segment,
-        previous_end: 0,
-        previous_chain: 0,
-    };
-    begin_segment(spare.file, &header, spare.zeroed, true).map_err(|error| {
-        let source = std::io::Error::other(error);
-        failed("begin", &dir.join(segment_name(header.segment)))(source)
-    })
-}
-
-/// Writes a segment's header and makes it durable.
-fn begin_segment(
-    mut file: Box<dyn File>,
-    header: &SegmentHeader,
-    zeroed: u64,
-    sync: bool,
-) -> Result<Writer, WalError> {
-    let segment = header.segment;
-    let (bytes, chain) = header.encode();
-    file.write_all_at(0, &bytes)
-        .map_err(|source| WalError::Write {
-            segment,
-            offset: 0,
-            source,
-        })?;
-    if sync {
-        file.sync_data()
-            .map_err(|source| WalError::Sync { segment, source })?;
-    }
-    Ok(Writer {
-        file,
-        segment,
-        segment_bytes: header.segment_bytes,
-        seed: segment_seed(header.identity, segment),
-        end: SEGMENT_HEADER_BYTES as u64,
-        chain,
-        durable: SEGMENT_HEADER_BYTES as u64,
-        zeroed,
-    })
-}
-
 fn disk_kind(kind: RecordKind) -> DiskKind {
     match kind {
         RecordKind::Entry => DiskKind::Entry,
         RecordKind::Truncate => DiskKind::Truncate,
         RecordKind::State => DiskKind::State,
+        RecordKind::Base => DiskKind::Base,
     }
 }
 

@@ -70,6 +70,11 @@ impl Readback {
         open.push((segment, file));
     }
 
+    /// Closes the file of a segment that is removed, so that its space is free.
+    pub(crate) fn forget(&self, segment: u64) {
+        self.open.borrow_mut().retain(|(open, _)| *open != segment);
+    }
+
     /// Reads entries that are close to each other by one call. Their bodies share its buffer.
     fn read_stretch(
         &self,

@@ -23,6 +23,10 @@ pub enum RecordKind {
     /// Replaces the group's state: opaque bytes of which only the latest count. `term`, `index`,
     /// `tag` and `stamp` are stored and not interpreted.
     State,
+    /// The group's log begins behind the entry (`term`, `index`): a snapshot stands for all up to it.
+    /// If the group holds that entry, those up to it are dropped and those behind it stay; otherwise its
+    /// log is emptied, and the next entry has `index + 1`.
+    Base,
 }
 
 /// One record of the log.
@@ -32,9 +36,10 @@ pub struct Record {
     pub kind: RecordKind,
     /// The group whose log it belongs to; all groups of a node share the files.
     pub group: u64,
-    /// The term of an entry.
+    /// The term of an entry, or of the entry that a base names.
     pub term: u64,
-    /// The index of an entry; of a truncation, the first index that is dropped.
+    /// The index of an entry; of a truncation, the first index that is dropped; of a base, the last one
+    /// that the log no longer needs.
     pub index: u64,
     /// Opaque to the log: the entry's kind.
     pub tag: u8,
@@ -67,6 +72,22 @@ impl Record {
             index: first_dropped,
             tag: 0,
             stamp: 0,
+            body: Bytes::new(),
+        }
+    }
+
+    /// A base: the group's log begins behind the entry (`term`, `index`), whose stamp is `stamp`.
+    ///
+    /// It may be written when a snapshot that stands for all entries up to that one is durable:
+    /// from the next sync on, the log's segments before it may be removed.
+    pub fn base(group: u64, term: u64, index: u64, stamp: u64) -> Record {
+        Record {
+            kind: RecordKind::Base,
+            group,
+            term,
+            index,
+            tag: 0,
+            stamp,
             body: Bytes::new(),
         }
     }

@@ -1,6 +1,6 @@
 //! Reading a log back: the facts are collected here, the decisions are made in `decision`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,13 +14,15 @@ use crate::decision::{
     judge_stop,
 };
 use crate::format::{
-    DiskKind, FORMAT_VERSION, PREPARING_SUFFIX, SEGMENT_BYTES_MAX, SEGMENT_HEADER_BYTES,
-    SegmentHeader, segment_name, segment_number, segment_seed,
+    BASE_EMPTIES, CARRY_HAS_STATE, CarryBody, DiskKind, FORMAT_VERSION, PREPARING_SUFFIX,
+    RecordHeader, SEGMENT_BYTES_MAX, SEGMENT_HEADER_BYTES, SegmentHeader, VERSION_WITH_BASES,
+    segment_name, segment_number, segment_seed,
 };
-use crate::index::GroupIndex;
+use crate::index::{Base, Carried, GroupIndex, Id};
+use crate::remove::{Closed, Segments};
 use crate::segment::reader::{Found, Reader, Step, is_zeros};
 use crate::segment::writer::{Writer, write_zeros};
-use crate::{Damage, Identity, OpenError, Why};
+use crate::{Damage, Identity, OpenError, Record, Why};
 
 /// What a log held when it was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,7 +44,11 @@ pub struct Recovery {
 pub struct GroupLog {
     /// The body of the latest [`crate::RecordKind::State`].
     pub state: Option<Bytes>,
-    /// The first index held; the next one to be written if none is held.
+    /// Term and index of the entry behind which the log begins: of the latest
+    /// [`crate::RecordKind::Base`]. Zeros if the log begins at index 1; a term of 0 if the log began
+    /// behind an entry that nothing names.
+    pub base: (u64, u64),
+    /// The first index held, one behind the base's; the next one to be written if none is held.
     pub first: u64,
     /// Term and index of the last entry; of the one before `first` if none is held, as far as it is
     /// known, and zeros if not.
@@ -53,6 +59,8 @@ pub struct GroupLog {
     pub last_stamp: u64,
     /// Bytes of the bodies of the entries held.
     pub bytes: u64,
+    /// Of the entries held, those with [`crate::Options::keep_tag`] as their tag, in order.
+    pub tagged: Vec<Record>,
 }
 
 /// A torn write that was cut off.
@@ -103,6 +111,22 @@ pub(crate) struct Examination {
     pub(crate) discards: Vec<PathBuf>,
     /// All segment files seen, in order.
     pub(crate) files: Vec<u64>,
+    /// Those before the oldest segment that is needed: number and length.
+    pub(crate) obsolete: Vec<(u64, u64)>,
+    /// The carries of the segment that was read last.
+    pub(crate) carried: Carries,
+    /// The entries to keep, by group.
+    keep_tag: Option<u8>,
+    tagged: BTreeMap<u64, Vec<Record>>,
+}
+
+/// The carries of one segment.
+#[derive(Default)]
+pub(crate) struct Carries {
+    /// The groups that have one.
+    pub(crate) groups: BTreeSet<u64>,
+    /// Whether all groups of the segments before have one.
+    pub(crate) is_complete: bool,
 }
 
 /// Why an examination ended early.
@@ -182,7 +206,11 @@ pub(crate) fn examine(
             examination,
         )?;
     }
-    Ok(())
+    let is_lacking = examination.groups.values().any(GroupIndex::lacks_entries);
+    match in_use.first() {
+        Some(first) if is_lacking => Err(damaged(first.number - 1, 0, Why::Missing)),
+        _ => Ok(()),
+    }
 }
 
 fn list_files(
@@ -235,7 +263,7 @@ fn read_header(file: &dyn File) -> io::Result<Result<(SegmentHeader, u32), Heade
     })
 }
 
-/// Judges every file, and returns those in use that the log still needs, in order.
+/// Judges every file that the log still needs, and returns those in use, in order.
 fn judge_files<'a>(
     files: &'a [SegmentFile],
     identity: Identity,
@@ -247,10 +275,16 @@ fn judge_files<'a>(
         .filter(|file| file.header.is_ok())
         .map(|file| file.number)
         .max();
+    let oldest = oldest_needed(files);
     let mut in_use: Vec<&SegmentFile> = Vec::new();
-    let mut expected = None;
+    let mut expected = oldest;
     let mut is_discarding = false;
     for file in files {
+        if file.number < oldest {
+            // Left by a removal that was interrupted. What it holds does not matter any more.
+            examination.obsolete.push((file.number, file.len));
+            continue;
+        }
         let seen = observe_file(file, identity, spare_bytes, last_intact).map_err(|source| {
             ExamineError::Io {
                 operation: "read",
@@ -258,15 +292,10 @@ fn judge_files<'a>(
                 source,
             }
         })?;
-        if let Some(missing) = expected.filter(|expected| *expected != file.number) {
-            // Segments older than the log needs may be removed in any order; the check below knows.
-            let is_after_use = last_intact.is_none_or(|last| file.number > last);
-            if is_after_use || is_needed(files, missing) {
-                return Err(damaged(missing, 0, Why::Missing));
-            }
-            in_use.clear();
+        if file.number != expected {
+            return Err(damaged(expected, 0, Why::Missing));
         }
-        expected = Some(file.number.saturating_add(1));
+        expected = file.number.saturating_add(1);
         match judge_file(seen) {
             FileVerdict::InUse => in_use.push(file),
             // Spares are used in order: one behind a file that is discarded would never be.
@@ -286,27 +315,16 @@ fn judge_files<'a>(
             FileVerdict::Damaged(why) => return Err(damaged(file.number, 0, why)),
         }
     }
-    let oldest = oldest_needed(files);
-    in_use.retain(|file| file.number >= oldest);
-    match files.first() {
-        Some(first) if in_use.first().map_or(first.number, |file| file.number) > oldest => {
-            Err(damaged(oldest, 0, Why::Missing))
-        }
-        _ => Ok(in_use),
-    }
+    Ok(in_use)
 }
 
 /// The oldest segment that the newest header says is needed.
 fn oldest_needed(files: &[SegmentFile]) -> u64 {
-    let newest = files
-        .iter()
-        .rev()
-        .find_map(|file| file.header.as_ref().ok());
-    newest.map_or(1, |(header, _)| header.oldest)
-}
-
-fn is_needed(files: &[SegmentFile], number: u64) -> bool {
-    number >= oldest_needed(files)
+    let newest = files.iter().rev().find_map(|file| {
+        let (header, _) = file.header.as_ref().ok()?;
+        Some(header.oldest.min(file.number))
+    });
+    newest.unwrap_or(1)
 }
 
 fn observe_file(
@@ -358,22 +376,18 @@ fn read_segment(
         path: file.path.clone(),
         source,
     };
+    let groups_before = examination.groups.len();
+    examination.carried = Carries::default();
     let mut records = 0;
     let stop = loop {
         match reader.look().map_err(io)? {
             Step::Stop(stop) => break stop,
             Step::Record(found) => {
-                let body = match found.kind {
-                    DiskKind::State | DiskKind::Carry => reader.body(&found).map_err(io)?,
-                    DiskKind::Entry | DiskKind::Truncate => Bytes::new(),
+                let body = match examination.wants_body(&found) {
+                    true => reader.body(&found).map_err(io)?,
+                    false => Bytes::new(),
                 };
-                if !take_in(
-                    &mut examination.groups,
-                    header.segment,
-                    is_first,
-                    &found,
-                    body,
-                ) {
+                if !examination.take_in(&header, is_first, &found, body) {
                     break Stop::Content;
                 }
                 reader.advance(&found);
@@ -381,6 +395,8 @@ fn read_segment(
             }
         }
     };
+    let carried = &mut examination.carried;
+    carried.is_complete = carried.groups.len() >= groups_before;
     let end = reader.offset();
     examination.segments.push(SegmentRead {
         header,
@@ -419,35 +435,139 @@ fn read_segment(
     }
 }
 
-/// Takes an intact record into its group. `false` if it cannot stand where it does.
-fn take_in(
-    groups: &mut BTreeMap<u64, GroupIndex>,
-    segment: u64,
-    is_first: bool,
-    found: &Found,
-    body: Bytes,
-) -> bool {
-    let header = &found.header;
-    if found.kind == DiskKind::Carry {
-        if header.index == u64::MAX {
+impl Examination {
+    /// One that also keeps the entries with this tag.
+    pub(crate) fn keeping(keep_tag: Option<u8>) -> Examination {
+        Examination {
+            keep_tag,
+            ..Examination::default()
+        }
+    }
+
+    fn wants_body(&self, found: &Found) -> bool {
+        match found.kind {
+            DiskKind::State | DiskKind::Carry => true,
+            DiskKind::Entry => self.keep_tag == Some(found.header.tag),
+            DiskKind::Truncate | DiskKind::Base => false,
+        }
+    }
+
+    /// Takes an intact record into its group. `false` if it cannot stand where it does.
+    fn take_in(
+        &mut self,
+        segment: &SegmentHeader,
+        is_first: bool,
+        found: &Found,
+        body: Bytes,
+    ) -> bool {
+        let header = &found.header;
+        match found.kind {
+            DiskKind::Carry => return self.take_carry(segment, is_first, header, &body),
+            DiskKind::Base if segment.version < VERSION_WITH_BASES => return false,
+            _ => {}
+        }
+        let group = self.groups.entry(header.group).or_default();
+        if group.check(found.kind, header.index).is_err() {
             return false;
         }
-        return match groups.get(&header.group) {
-            Some(group) => group.agrees_with_carry(header, &body),
-            None if is_first && segment > 1 => {
-                let group = groups.entry(header.group).or_default();
-                group.apply(segment, found.offset, header, body);
+        if found.kind == DiskKind::Base && !base_is_true(group, header) {
+            return false;
+        }
+        if self.keep_tag.is_some() {
+            self.tagged_keep(found, &body);
+        }
+        let group = self.groups.entry(header.group).or_default();
+        group.apply(segment.segment, found.offset, header, body);
+        true
+    }
+
+    fn take_carry(
+        &mut self,
+        segment: &SegmentHeader,
+        is_first: bool,
+        header: &RecordHeader,
+        body: &Bytes,
+    ) -> bool {
+        let Some(carried) = carried(segment.version, header, body) else {
+            return false;
+        };
+        let has_base = segment.version >= VERSION_WITH_BASES;
+        self.carried.groups.insert(header.group);
+        match self.groups.get_mut(&header.group) {
+            Some(group) => group.agrees(&carried, has_base),
+            None if is_first && segment.segment > 1 => {
+                let group = self.groups.entry(header.group).or_default();
+                group.begin(&carried);
                 true
             }
             None => false,
+        }
+    }
+
+    /// Keeps the entries that are asked for in step with the log.
+    fn tagged_keep(&mut self, found: &Found, body: &Bytes) {
+        let header = &found.header;
+        let tagged = self.tagged.entry(header.group).or_default();
+        match found.kind {
+            DiskKind::Entry if self.keep_tag == Some(header.tag) => tagged.push(Record::entry(
+                header.group,
+                header.term,
+                header.index,
+                header.tag,
+                header.stamp,
+                body.clone(),
+            )),
+            DiskKind::Truncate => tagged.retain(|entry| entry.index < header.index),
+            DiskKind::Base if header.tag == BASE_EMPTIES => tagged.clear(),
+            DiskKind::Base => tagged.retain(|entry| entry.index > header.index),
+            DiskKind::Entry | DiskKind::State | DiskKind::Carry => {}
+        }
+    }
+}
+
+/// Whether a base record says what became of the log when it was written.
+fn base_is_true(group: &GroupIndex, header: &RecordHeader) -> bool {
+    let id = Id {
+        term: header.term,
+        index: header.index,
+    };
+    let is_emptied = header.tag == BASE_EMPTIES;
+    let is_possible = header.tag <= BASE_EMPTIES && header.body_bytes == 0;
+    is_possible && group.holds(id).is_none_or(|is_held| is_held != is_emptied)
+}
+
+/// What a carry says, if that can be.
+fn carried(version: u32, header: &RecordHeader, body: &Bytes) -> Option<Carried> {
+    let last = Id {
+        term: header.term,
+        index: header.index,
+    };
+    let has_state = header.tag == CARRY_HAS_STATE;
+    let (base, state) = if version < VERSION_WITH_BASES {
+        // Where nothing is known of a base, the log begins behind what was carried.
+        let base = Base {
+            id: last,
+            stamp: header.stamp,
         };
-    }
-    let group = groups.entry(header.group).or_default();
-    if group.check(found.kind, header.index).is_err() {
-        return false;
-    }
-    group.apply(segment, found.offset, header, body);
-    true
+        (base, body.clone())
+    } else {
+        let (base, state) = CarryBody::decode(body)?;
+        let id = Id {
+            term: base.term,
+            index: base.index,
+        };
+        let stamp = base.stamp;
+        (Base { id, stamp }, body.slice_ref(state))
+    };
+    let is_possible = last.index != u64::MAX
+        && header.tag <= CARRY_HAS_STATE
+        && (base.id.index < last.index || base.id == last);
+    is_possible.then_some(Carried {
+        base,
+        last,
+        stamp: header.stamp,
+        state: has_state.then_some(state),
+    })
 }
 
 /// What is left to do on disk after an examination, and the log's open end.
@@ -455,7 +575,7 @@ pub(crate) struct Opened {
     pub(crate) writer: Option<Writer>,
     pub(crate) spares: VecDeque<crate::reserve::Spare>,
     pub(crate) next: u64,
-    pub(crate) oldest: u64,
+    pub(crate) segments: Segments,
 }
 
 /// Removes what holds nothing, cuts a torn tail, and makes durable what was read.
@@ -485,7 +605,11 @@ pub(crate) fn repair(
     let next = last_in_use
         .map_or(1, |last| last.header.segment.saturating_add(1))
         .saturating_add(spares.len() as u64);
-    let oldest = last_in_use.map_or(1, |last| last.header.oldest);
+    let segments = Segments {
+        oldest: last_in_use.map_or(1, |last| last.header.oldest),
+        closed: examination.closed(),
+        obsolete: examination.obsolete.iter().copied().collect(),
+    };
     let writer = match last_in_use {
         Some(last) => Some(reopen_last(vfs.as_ref(), dir, last, examination.torn)?),
         None => None,
@@ -495,7 +619,7 @@ pub(crate) fn repair(
         writer,
         spares,
         next,
-        oldest,
+        segments,
     })
 }
 
@@ -525,6 +649,7 @@ fn reopen_last(
     Ok(Writer {
         file,
         segment: header.segment,
+        version: header.version,
         segment_bytes: header.segment_bytes,
         seed: segment_seed(header.identity, header.segment),
         end: last.end,
@@ -569,17 +694,32 @@ impl Examination {
         }
     }
 
+    /// The segments before the last one in use.
+    fn closed(&self) -> VecDeque<Closed> {
+        let before_last = self.segments.len().saturating_sub(1);
+        let closed = self.segments[..before_last].iter().map(|read| Closed {
+            segment: read.header.segment,
+            version: read.header.version,
+            segment_bytes: read.header.segment_bytes,
+            end: read.end,
+            chain: read.chain,
+        });
+        closed.collect()
+    }
+
     /// The examination's outcome as callers see it.
     pub(crate) fn recovery(&self) -> Recovery {
         let groups = self.groups.iter().map(|(group, index)| {
             let last = index.last();
             let log = GroupLog {
                 state: index.state().cloned(),
+                base: (index.base().id.term, index.base().id.index),
                 first: index.first(),
                 last: (last.term, last.index),
                 term_runs: index.term_runs().to_vec(),
                 last_stamp: index.last_stamp(),
                 bytes: index.bytes(),
+                tagged: self.tagged.get(group).cloned().unwrap_or_default(),
             };
             (*group, log)
         });

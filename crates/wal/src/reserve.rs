@@ -62,6 +62,12 @@ impl Reserve {
         self.ready.len() + usize::from(self.filling.is_some())
     }
 
+    /// Bytes of the segments that are ready or being prepared.
+    pub(crate) fn bytes(&self) -> u64 {
+        let spares = self.ready.iter().chain(&self.filling);
+        spares.map(|spare| spare.segment_bytes).sum()
+    }
+
     /// Segments that are ready.
     pub(crate) fn ready(&self) -> usize {
         self.ready.len()

@@ -37,6 +37,7 @@ fn apply(groups: &mut Groups, record: &Record) {
             group.entries.split_off(&record.index);
         }
         RecordKind::State => group.state = Some(record.body.clone()),
+        RecordKind::Base => unreachable!("this run writes none"),
     }
 }
 

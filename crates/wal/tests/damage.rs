@@ -427,7 +427,7 @@ fn newer_format_is_refused_by_name() {
         .unwrap();
     let (header, _) = SegmentHeader::decode(&bytes).unwrap();
     let (bytes, _) = SegmentHeader {
-        version: 2,
+        version: 3,
         ..header
     }
     .encode();
@@ -437,12 +437,12 @@ fn newer_format_is_refused_by_name() {
         error,
         OpenError::NewerFormat {
             segment: 1,
-            version: 2,
-            known: 1,
+            version: 3,
+            known: 2,
             ..
         }
     ));
-    assert!(error.to_string().contains("format version 2"), "{error}");
+    assert!(error.to_string().contains("format version 3"), "{error}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! FORMAT.md says what the code does, and logs written by earlier builds stay readable.
 //!
-//! The fixture is a log of format version 1. It must never be rewritten: if this test fails, the format
-//! has changed, and wants a new version. `QUORATE_WRITE_FIXTURES=1` writes fixtures that are missing.
+//! The fixtures are logs of each version of the format. They must never be rewritten: if a test fails, the
+//! format has changed, and wants a new version. `QUORATE_WRITE_FIXTURES=1` writes those that are missing.
 
 mod common;
 
@@ -12,9 +12,9 @@ use bytes::Bytes;
 use common::{GROUP, IDENTITY, SEGMENT_BYTES, entry_of, options};
 use vfs::MemVfs;
 use wal::format::{
-    CARRY_HAS_STATE, DiskKind, END_MARK, FORMAT_VERSION, RECORD_HEADER_BYTES, RecordHeader,
-    SEGMENT_END_MARK, SEGMENT_HEADER_BYTES, SEGMENT_MAGIC, SegmentHeader, preparing_name,
-    record_bytes, segment_name, segment_number, segment_seed,
+    BASE_EMPTIES, CARRY_BASE_BYTES, CARRY_HAS_STATE, CarryBody, DiskKind, END_MARK, FORMAT_VERSION,
+    RECORD_HEADER_BYTES, RecordHeader, SEGMENT_END_MARK, SEGMENT_HEADER_BYTES, SEGMENT_MAGIC,
+    SegmentHeader, preparing_name, record_bytes, segment_name, segment_number, segment_seed,
 };
 use wal::{Identity, Record, Wal};
 
@@ -78,7 +78,7 @@ fn segment_header_is_as_documented() {
     assert_eq!(field(&rows, "magic", &bytes), SEGMENT_MAGIC);
     assert_eq!(
         field(&rows, "version of the format", &bytes),
-        1_u32.to_le_bytes()
+        FORMAT_VERSION.to_le_bytes()
     );
     assert_eq!(
         field(&rows, "cluster id", &bytes),
@@ -175,6 +175,25 @@ fn record_header_is_as_documented() {
         RecordHeader::decode(&bytes, segment_seed(IDENTITY, 8), offset),
         None
     );
+}
+
+#[test]
+fn body_of_a_carry_is_as_documented() {
+    let rows = table("### Body of a carry");
+    assert_rows_are_gapless(&rows[..3], CARRY_BASE_BYTES);
+    let carry = CarryBody {
+        term: 0x0102_0304_0506_0708,
+        index: 0x1112_1314_1516_1718,
+        stamp: 0x2122_2324_2526_2728,
+    };
+    let mut bytes = carry.encode().to_vec();
+    assert_eq!(field(&rows, "term", &bytes), carry.term.to_le_bytes());
+    assert_eq!(field(&rows, "index", &bytes), carry.index.to_le_bytes());
+    assert_eq!(field(&rows, "stamp", &bytes), carry.stamp.to_le_bytes());
+    assert_eq!(CarryBody::decode(&bytes[..23]), None);
+    bytes.extend_from_slice(b"state");
+    assert_eq!(rows[3].0, CARRY_BASE_BYTES);
+    assert_eq!(CarryBody::decode(&bytes), Some((carry, &b"state"[..])));
 }
 
 #[test]
@@ -281,22 +300,22 @@ fn names_and_sizes_and_kinds_are_as_documented() {
         (DiskKind::Truncate, 2, "truncate"),
         (DiskKind::State, 3, "state"),
         (DiskKind::Carry, 4, "carry"),
+        (DiskKind::Base, 5, "base"),
     ] {
         assert_eq!(kind as u8, number);
         assert_eq!(DiskKind::from_number(number), Some(kind));
         assert!(text.contains(&format!("| {number} | {name} |")));
     }
     assert_eq!(DiskKind::from_number(0), None);
-    assert_eq!(CARRY_HAS_STATE, 1);
+    assert_eq!((CARRY_HAS_STATE, BASE_EMPTIES), (1, 1));
 }
 
-/// What the fixture holds: two groups, three segments, a truncation and a prepared segment.
-fn write_fixture(disk: &MemVfs) {
-    let (mut log, _) = common::open(disk).unwrap();
+/// What the fixture of format 1 holds: two groups, three segments, a truncation and a prepared segment.
+fn records_of_format_1() -> Vec<Vec<Record>> {
+    let mut appends = Vec::new();
     for index in 1..=20 {
         let state = Record::state(GROUP, Bytes::from(format!("state {index}")));
-        log.append(&[entry_of(1, index, 500), state]).unwrap();
-        log.sync().unwrap();
+        appends.push(vec![entry_of(1, index, 500), state]);
     }
     let mut records = vec![Record::truncate(GROUP, 19)];
     records.extend((19..=23).map(|index| entry_of(4, index, 700)));
@@ -304,28 +323,34 @@ fn write_fixture(disk: &MemVfs) {
         group: 1,
         ..entry_of(2, 1, 0)
     });
-    log.append(&records).unwrap();
-    log.sync().unwrap();
+    appends.push(records);
+    appends
+}
+
+/// The fixture of format 2: as that of format 1, then a base that keeps entries and one that empties a
+/// group, in segments whose older ones are removed.
+fn write_fixture(disk: &MemVfs) {
+    let (mut log, _) = common::open(disk).unwrap();
+    let mut appends = records_of_format_1();
+    appends.push(vec![
+        Record::base(GROUP, 4, 21, 1021),
+        Record::base(1, 3, 9, 1009),
+    ]);
+    for index in 24..=40 {
+        appends.push(vec![entry_of(4, index, 700)]);
+    }
+    for records in appends {
+        log.append(&records).unwrap();
+        log.sync().unwrap();
+        while log.remove_obsolete().unwrap() {}
+    }
     while log.prepare_next().unwrap() == wal::Preparation::More {}
 }
 
-fn fixture_dir() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-1")
-}
-
-#[test]
-fn log_of_format_1_is_read_and_written_as_ever() {
-    let fresh = MemVfs::new(1);
-    write_fixture(&fresh);
-    let fresh = common::image(&fresh);
-    if !fixture_dir().exists() && std::env::var_os("QUORATE_WRITE_FIXTURES").is_some() {
-        std::fs::create_dir_all(fixture_dir()).unwrap();
-        for (path, bytes) in &fresh {
-            std::fs::write(fixture_dir().join(path.file_name().unwrap()), bytes).unwrap();
-        }
-    }
-    let mut stored: Vec<(PathBuf, Vec<u8>)> = std::fs::read_dir(fixture_dir())
-        .unwrap()
+/// A fixture's files, as they would lie in [`common::dir`].
+fn fixture(version: u32) -> Option<Vec<(PathBuf, Vec<u8>)>> {
+    let files = std::fs::read_dir(fixture_dir(version)).ok()?;
+    let mut stored: Vec<(PathBuf, Vec<u8>)> = files
         .map(|entry| entry.unwrap().path())
         .map(|path| {
             (
@@ -335,36 +360,114 @@ fn log_of_format_1_is_read_and_written_as_ever() {
         })
         .collect();
     stored.sort();
-    assert!(
-        stored == fresh,
-        "this code writes other bytes than format 1"
-    );
+    Some(stored)
+}
 
+fn fixture_dir(version: u32) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/format-{version}"))
+}
+
+fn open_fixture(version: u32) -> (MemVfs, Wal, wal::Recovery) {
     let disk = MemVfs::new(1);
-    common::restore(&disk, &stored);
-    let (log, recovery) = Wal::open(Arc::new(disk), common::dir(), IDENTITY, options()).unwrap();
-    assert_eq!((recovery.segments, recovery.torn_bytes_cut), (3, None));
+    common::restore(&disk, &fixture(version).unwrap());
+    let (log, recovery) = common::open(&disk).unwrap();
+    assert_eq!(
+        SEGMENT_BYTES, 8192,
+        "the fixtures' segments have this length"
+    );
+    (disk, log, recovery)
+}
+
+fn check_format_1(log: &Wal, recovery: &wal::Recovery) {
     let group = &recovery.groups[&GROUP];
     assert_eq!(group.state.as_deref(), Some(&b"state 20"[..]));
-    assert_eq!((group.first, group.last), (1, (4, 23)));
+    assert_eq!((group.base, group.first, group.last), ((0, 0), 1, (4, 23)));
     assert_eq!(group.term_runs, [(1, 1), (19, 4)]);
     assert_eq!(recovery.groups[&1].last, (2, 1));
     let records = log.read(GROUP, 1, 99, usize::MAX).unwrap();
     let expected = (1..=18).map(|index| entry_of(1, index, 500));
     let expected = expected.chain((19..=23).map(|index| entry_of(4, index, 700)));
     assert!(records.into_iter().eq(expected));
-    assert_eq!(
-        SEGMENT_BYTES, 8192,
-        "the fixture's segments have this length"
-    );
 }
 
-/// A log as it will be when segments 1 and 2 have been deleted behind a snapshot: deleting is not written
-/// yet, and logs that it was done to must be readable by then.
+#[test]
+fn log_of_format_1_is_read_and_continued() {
+    let (disk, mut log, recovery) = open_fixture(1);
+    assert_eq!((recovery.segments, recovery.torn_bytes_cut), (3, None));
+    check_format_1(&log, &recovery);
+    log.append(&[entry_of(4, 24, 700)]).unwrap();
+    log.append(&[Record::truncate(GROUP, 24)]).unwrap();
+    log.sync().unwrap();
+    assert_eq!(log.position().0, 3, "a segment of version 1 is filled up");
+    drop(log);
+    let (mut log, recovery) = common::open(&disk).unwrap();
+    check_format_1(&log, &recovery);
+
+    log.append(&[Record::base(GROUP, 4, 20, 1020)]).unwrap();
+    assert_eq!(log.position().0, 4, "a base needs a segment of version 2");
+    for index in 24..=60 {
+        log.append(&[entry_of(4, index, 700)]).unwrap();
+    }
+    log.sync().unwrap();
+    while log.remove_obsolete().unwrap() {}
+    assert!(
+        disk.contents(&common::segment_path(1)).is_ok(),
+        "entries from 21 on are in segments of version 1"
+    );
+    log.append(&[
+        Record::base(GROUP, 4, 58, 1058),
+        Record::base(1, 2, 1, 1001),
+    ])
+    .unwrap();
+    log.sync().unwrap();
+    while log.remove_obsolete().unwrap() {}
+    assert!(disk.contents(&common::segment_path(3)).is_err());
+    drop(log);
+    let (log, recovery) = common::open(&disk).unwrap();
+    let group = &recovery.groups[&GROUP];
+    assert_eq!((group.base, group.last), ((4, 58), (4, 60)));
+    assert_eq!(group.state.as_deref(), Some(&b"state 20"[..]));
+    assert_eq!(recovery.groups[&1].last, (2, 1));
+    assert_eq!(log.read(GROUP, 59, 60, usize::MAX).unwrap().len(), 2);
+}
+
+#[test]
+fn log_of_format_2_is_read_and_written_as_ever() {
+    let fresh = MemVfs::new(1);
+    write_fixture(&fresh);
+    let fresh = common::image(&fresh);
+    if fixture(2).is_none() && std::env::var_os("QUORATE_WRITE_FIXTURES").is_some() {
+        std::fs::create_dir_all(fixture_dir(2)).unwrap();
+        for (path, bytes) in &fresh {
+            std::fs::write(fixture_dir(2).join(path.file_name().unwrap()), bytes).unwrap();
+        }
+    }
+    assert!(
+        fixture(2).unwrap() == fresh,
+        "this code writes other bytes than format 2"
+    );
+    let (_, log, recovery) = open_fixture(2);
+    let group = &recovery.groups[&GROUP];
+    assert_eq!(group.state.as_deref(), Some(&b"state 20"[..]));
+    assert_eq!(
+        (group.base, group.first, group.last),
+        ((4, 21), 22, (4, 40))
+    );
+    assert_eq!(group.term_runs, [(22, 4)]);
+    let other = &recovery.groups[&1];
+    assert_eq!((other.base, other.first, other.last), ((3, 9), 10, (3, 9)));
+    assert_eq!(other.last_stamp, 1009);
+    let records = log.read(GROUP, 22, 99, usize::MAX).unwrap();
+    let expected = (22..=40).map(|index| entry_of(4, index, 700));
+    assert!(records.into_iter().eq(expected));
+}
+
+/// A log of format 1 as a program that removed segments 1 and 2 would have left it: there was none, and the
+/// format had its place for it.
 #[test]
 fn log_whose_older_segments_were_deleted_is_read_from_its_carries() {
     let header = SegmentHeader {
-        version: FORMAT_VERSION,
+        version: 1,
         identity: IDENTITY,
         segment: 3,
         segment_bytes: SEGMENT_BYTES,

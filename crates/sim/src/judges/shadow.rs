@@ -280,5 +280,7 @@ fn change(record: &Record) -> Option<Change> {
         RecordKind::Entry => Change::Entry(LogIndex(record.index)),
         RecordKind::Truncate => Change::Truncate(LogIndex(record.index)),
         RecordKind::State => Change::State(HardState::decode(&record.body).ok()?),
+        // No replica writes one: every log begins at index 1.
+        RecordKind::Base => return None,
     })
 }

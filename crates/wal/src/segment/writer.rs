@@ -22,6 +22,8 @@ pub(crate) const ZERO_PIECE_BYTES: u64 = 512 << 10;
 pub(crate) struct Writer {
     pub(crate) file: Box<dyn File>,
     pub(crate) segment: u64,
+    /// The format's version that its header names.
+    pub(crate) version: u32,
     pub(crate) segment_bytes: u64,
     pub(crate) seed: u32,
     /// Where the next record goes.
