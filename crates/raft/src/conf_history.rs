@@ -7,7 +7,8 @@
 //! was learned from the dropped entries goes with them (or a phantom voter stays: openraft issue
 //! 1808).
 
-use crate::config::ConfigError;
+use crate::config::{ConfigError, Recovered};
+use crate::log::Log;
 use crate::membership::ConfState;
 use crate::types::LogIndex;
 
@@ -23,6 +24,24 @@ pub(crate) struct ConfHistory {
 }
 
 impl ConfHistory {
+    /// From what the disk remembers: the snapshot's configuration, or `born` if there is none, and
+    /// those of the log behind it, unless `log`, which meets the snapshot, was reset to do so.
+    pub(crate) fn recover(
+        born: &ConfState,
+        recovered: &Recovered,
+        log: &Log,
+    ) -> Result<ConfHistory, ConfigError> {
+        let (base_index, base) = match &recovered.snapshot {
+            Some(snapshot) => (snapshot.last.index, &snapshot.conf),
+            None => (log.base().index, born),
+        };
+        let found = recovered.confs.iter().cloned();
+        let behind: Vec<_> = found
+            .filter(|&(index, _)| index > base_index && !log.is_reset())
+            .collect();
+        ConfHistory::new(base.clone(), base_index, log.last().index, &behind)
+    }
+
     /// From the configuration at the base of the log, and those found in the entries behind it.
     pub(crate) fn new(
         base: ConfState,
@@ -89,6 +108,12 @@ impl ConfHistory {
     pub(crate) fn cut_to(&mut self, base: LogIndex) {
         let conf = self.at(base).1.clone();
         self.base = (base.max(self.base.0), conf);
+        self.later.retain(|&(found, _)| found > base);
+    }
+
+    /// A snapshot replaces the log up to `base`, where `conf` is in force; what is behind it stays.
+    pub(crate) fn replace_to(&mut self, base: LogIndex, conf: ConfState) {
+        self.base = (base, conf);
         self.later.retain(|&(found, _)| found > base);
     }
 

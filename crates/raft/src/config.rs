@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::membership::ConfState;
+use crate::snapshot::SnapshotMeta;
 use crate::types::{ClusterId, EntryId, GroupId, HardState, LogIndex, NodeId, Term};
 
 /// The settings of one replica. Times are counted in calls of [`Raft::tick`](crate::Raft::tick).
@@ -108,7 +109,10 @@ impl Config {
 pub struct Recovered {
     /// The last durable hard state.
     pub hard_state: HardState,
-    /// The entry up to which a snapshot replaces the log; zero without a snapshot.
+    /// The newest good snapshot, which the state machine is loaded from.
+    pub snapshot: Option<SnapshotMeta>,
+    /// The entry up to which a snapshot replaces the log on the disk (see
+    /// [`Persist::base`](crate::Persist::base)); zero if the log is whole.
     pub base: EntryId,
     /// The terms of the log behind `base`, as runs: the first index of each, and the term.
     pub term_runs: Vec<(LogIndex, Term)>,
@@ -116,11 +120,12 @@ pub struct Recovered {
     pub last: EntryId,
     /// The time of the last entry.
     pub last_time_ms: u64,
-    /// The configurations in entries behind `base`
-    /// ([`EntryKind::Membership`](crate::EntryKind::Membership)), in order.
+    /// The configurations in the entries of the log
+    /// ([`EntryKind::Membership`](crate::EntryKind::Membership)), in order. Those that the snapshot
+    /// covers may be left out.
     pub confs: Vec<(LogIndex, ConfState)>,
-    /// How far the state machine's own durable state has come. Equal to `base.index` while state
-    /// lives in memory and is rebuilt from the log.
+    /// How far the state machine's own durable state has come; the snapshot's last entry counts in
+    /// any case. Zero while state lives in memory, and is rebuilt from snapshot and log.
     pub applied: LogIndex,
 }
 
@@ -172,6 +177,25 @@ pub enum ConfigError {
         index: LogIndex,
         /// The last entry.
         last: LogIndex,
+    },
+    /// The log begins behind an entry that no snapshot reaches: the state in between is gone.
+    #[error(
+        "the log begins behind {base}, but the newest good snapshot ends at {snapshot}: the \
+         snapshot that the log continues is missing or damaged"
+    )]
+    Gap {
+        /// What the log begins behind.
+        base: EntryId,
+        /// What the snapshot ends with; zero if there is none.
+        snapshot: EntryId,
+    },
+    /// The snapshot contradicts an entry that the log knows to be committed.
+    #[error("the snapshot ends with {snapshot}, but the log has committed {commit}")]
+    SnapshotConflict {
+        /// What the snapshot ends with.
+        snapshot: EntryId,
+        /// How far the log is committed.
+        commit: LogIndex,
     },
     /// Entries that were known to be durable are gone.
     #[error(

@@ -20,6 +20,7 @@ impl Raft {
             reads: std::mem::take(&mut self.reads_ready),
             reads_failed: std::mem::take(&mut self.reads_failed),
             read_entries: std::mem::take(&mut self.read_back.unsent),
+            send_snapshots: std::mem::take(&mut self.snapshots_to_send),
             soft_state: self.take_soft_state(),
         };
         self.check();
@@ -29,6 +30,7 @@ impl Raft {
             && ready.reads.is_empty()
             && ready.reads_failed.is_empty()
             && ready.read_entries.is_empty()
+            && ready.send_snapshots.is_empty()
             && ready.soft_state.is_none();
         if is_empty { None } else { Some(ready) }
     }
@@ -58,11 +60,13 @@ impl Raft {
             self.writes.write_hard_state(promise, commit);
             promise.with_commit(commit)
         });
+        let base = self.log.take_unwritten_base();
         let (truncate_from, entries) = self.log.take_unwritten();
         let write = self.writes.start(self.log.last().index);
         Some(Persist {
             write,
             hard_state,
+            base,
             truncate_from,
             entries,
             sync,

@@ -38,7 +38,7 @@ impl Raft {
             State::PreCandidate(_) | State::Candidate(_) => {}
             State::Leader(leader) => {
                 for progress in leader.progress.values_mut() {
-                    progress.quiet_ticks = 0;
+                    progress.forget_time();
                 }
                 if let Some(transfer) = &mut leader.transfer {
                     transfer.ticks = 0;

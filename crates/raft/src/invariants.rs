@@ -10,6 +10,13 @@ use crate::types::LogIndex;
 pub(crate) fn check(raft: &Raft) {
     raft.log.check();
     raft.writes.check();
+    let (base, snapshot) = (raft.log.base(), raft.snapshot.last);
+    assert!(
+        base.index <= snapshot.index && snapshot.index <= raft.log.applied(),
+        "positions are out of order: the log begins behind {base}, the snapshot ends with \
+         {snapshot}, applied {}",
+        raft.log.applied()
+    );
     let last = raft.log.last();
     assert!(
         last.term <= raft.term,

@@ -16,15 +16,17 @@
 //!
 //! 1. Give the replica an input: [`Raft::tick`], [`Raft::step`], [`Raft::propose`],
 //!    [`Raft::read_index`], [`Raft::transfer_leadership`], or one of the completions
-//!    [`Raft::persisted`], [`Raft::entries_read`], [`Raft::applied`]. It changes the state and
-//!    nothing else. (Several inputs may be given before the next step: that is how a thousand
+//!    [`Raft::persisted`], [`Raft::entries_read`], [`Raft::applied`], [`Raft::snapshot_taken`],
+//!    [`Raft::install_snapshot`], [`Raft::snapshot_sent`]. It changes the state and nothing else. (Several inputs may be given before the next step: that is how a thousand
 //!    proposals become one write and one append.)
 //! 2. Drain: call [`Raft::ready`] until it returns `None`, and each time
 //!    - send [`Ready::messages`] at once;
 //!    - hand [`Ready::persist`] to the disk, which completes writes in the order in which they were
 //!      handed out. When one is durable, call [`Raft::persisted`], and send [`Persist::messages`];
 //!    - apply [`Ready::apply`] in order, and call [`Raft::applied`];
-//!    - serve [`Ready::reads`] once their index is applied.
+//!    - serve [`Ready::reads`] once their index is applied;
+//!    - bring a snapshot to those whom [`Ready::send_snapshots`] names, and call
+//!      [`Raft::snapshot_sent`] when that has succeeded or failed.
 //!
 //! Messages may be lost, doubled, reordered and delayed without limit. The disk may be as slow as
 //! it likes, but what it reported durable it must keep.
@@ -99,11 +101,11 @@
 //! number of recent entries. Older ones are asked for through [`Ready::read_entries`], whether to
 //! bring up a follower or to apply after a restart.
 //!
+//! *Snapshots* (paper, section 7): see `snapshot`.
+//!
 //! # What is left out, for now
 //!
-//! Snapshots (the base of the log is carried in the types, and a follower that needs one is merely
-//! not brought up), changes of members (quorums are already counted in joint configurations), and
-//! lease reads.
+//! Changes of members (quorums are already counted in joint configurations), and lease reads.
 
 mod append;
 mod conf_change;
@@ -127,6 +129,7 @@ mod read_index;
 mod ready;
 mod reconfigure;
 mod replication;
+mod snapshot;
 mod status;
 mod transfer;
 mod types;
@@ -143,6 +146,7 @@ pub use crate::message::{
 };
 pub use crate::raft::Raft;
 pub use crate::ready::{Persist, ReadEntries, Ready, SoftState};
+pub use crate::snapshot::{SendSnapshot, SnapshotMeta};
 pub use crate::status::{PeerStatus, Status};
 pub use crate::types::{
     ClusterId, Entry, EntryId, EntryKind, GroupId, HardState, HardStateError, LogIndex, NodeId,

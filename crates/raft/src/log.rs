@@ -14,11 +14,14 @@
 //! Runs and cache change in the same calls, so that the cache cannot keep an entry the log has
 //! dropped (the divergence of cockroach issues 36383 and 63302).
 
+mod base;
+
 use std::collections::VecDeque;
 
 use buggify::{Canary, Point};
 
 use crate::config::{ConfigError, Recovered};
+use crate::snapshot::SnapshotMeta;
 use crate::types::{Entry, EntryId, LogIndex, Term};
 
 /// A stretch of entries of one term: up to the next run, or the end of the log.
@@ -36,6 +39,8 @@ struct TermRun {
 pub(crate) struct Log {
     /// The entry up to which a snapshot replaces the log.
     base: EntryId,
+    /// The disk has not been told of `base`.
+    base_unwritten: bool,
     /// Invariant: indexes and terms rise; the first begins right behind `base`.
     runs: Vec<TermRun>,
     /// The last entry, or `base`.
@@ -66,6 +71,7 @@ impl Log {
     pub(crate) fn new(recovered: &Recovered, cache_bytes_max: usize) -> Result<Log, ConfigError> {
         let Recovered {
             hard_state,
+            snapshot,
             base,
             term_runs,
             last,
@@ -96,7 +102,15 @@ impl Log {
             return Err(bad_runs);
         }
         let commit = hard_state.commit.max(base.index);
-        if *applied < base.index || *applied > commit || commit > last.index {
+        let no_snapshot = SnapshotMeta::default();
+        let snapshot = snapshot.as_ref().unwrap_or(&no_snapshot);
+        if snapshot.last.index < base.index {
+            return Err(ConfigError::Gap {
+                base: *base,
+                snapshot: snapshot.last,
+            });
+        }
+        if *applied > commit.max(snapshot.last.index) || commit > last.index {
             return Err(ConfigError::Positions {
                 base: base.index,
                 applied: *applied,
@@ -104,8 +118,9 @@ impl Log {
                 last: last.index,
             });
         }
-        Ok(Log {
+        let mut log = Log {
             base: *base,
+            base_unwritten: false,
             runs,
             last: *last,
             last_time_ms: *last_time_ms,
@@ -116,9 +131,30 @@ impl Log {
             durable: last.index,
             truncate_from: None,
             commit,
-            applying: *applied,
-            applied: *applied,
-        })
+            applying: (*applied).max(base.index).min(commit),
+            applied: (*applied).max(base.index).min(commit),
+        };
+        log.meet(snapshot)?;
+        Ok(log)
+    }
+
+    /// The state is the snapshot's, at least. If the log does not hold the snapshot's last entry,
+    /// a crash has interrupted its installation: it is finished.
+    fn meet(&mut self, snapshot: &SnapshotMeta) -> Result<(), ConfigError> {
+        let last = snapshot.last;
+        if self.contains(last) || last.index <= self.base.index {
+            self.commit = self.commit.max(last.index);
+            self.applying = self.applying.max(last.index);
+            self.applied = self.applied.max(last.index);
+        } else if last.index <= self.commit {
+            return Err(ConfigError::SnapshotConflict {
+                snapshot: last,
+                commit: self.commit,
+            });
+        } else {
+            self.install(last, snapshot.time_ms);
+        }
+        Ok(())
     }
 
     /// Adds an entry at the end.
@@ -221,9 +257,19 @@ impl Log {
         (self.truncate_from.take(), entries)
     }
 
+    /// Where the disk's log is to begin, if that has changed.
+    pub(crate) fn take_unwritten_base(&mut self) -> Option<EntryId> {
+        std::mem::take(&mut self.base_unwritten).then_some(self.base)
+    }
+
+    /// Whether the log is nothing but a base that the disk has not been told of.
+    pub(crate) fn is_reset(&self) -> bool {
+        self.base_unwritten && self.base == self.last
+    }
+
     /// Whether the disk lacks something of this log.
     pub(crate) fn has_unwritten(&self) -> bool {
-        self.truncate_from.is_some() || self.handed_out < self.last.index
+        self.base_unwritten || self.truncate_from.is_some() || self.handed_out < self.last.index
     }
 
     /// The next committed entries to apply, if they are cached.
@@ -404,7 +450,7 @@ impl Log {
         }
         let cached = last.index.0 - self.cache.len() as u64;
         assert!(
-            cached <= durable.0,
+            cached <= durable.0.max(base.index.0),
             "an entry that is not durable has left the cache"
         );
         let front_is_durable = self

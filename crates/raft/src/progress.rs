@@ -5,12 +5,17 @@
 //!    Probe ----------------> Replicate
 //!      ^                         |
 //!      +--- rejected, reset -----+
+//!      |
+//!      | rejected where the log begins
+//!      v
+//!   Snapshot     and back to Probe when the transfer has ended, or the connection is lost;
+//!                to Replicate when an acceptance shows that the log continues what is held
 //! ```
 //!
 //! In `Probe` the leader does not know where the follower's log agrees with its own: it sends one
 //! append and waits for the answer. In `Replicate` it does, and streams: `next_index` runs ahead
-//! of `match_index` by what is in flight. (A third state, for followers that need a snapshot, comes
-//! with snapshots.)
+//! of `match_index` by what is in flight. In `Snapshot` the follower lacks entries that the leader
+//! has dropped: nothing but heartbeats is sent to it while a snapshot is brought to it.
 
 use std::collections::VecDeque;
 
@@ -56,6 +61,20 @@ pub(crate) enum ProgressState {
     },
     /// As many as the window allows.
     Replicate(Inflight),
+    /// None: the follower needs a snapshot.
+    Snapshot(Transfer),
+}
+
+/// How it stands with the snapshot that a follower needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Transfer {
+    /// It is to be asked for.
+    Due,
+    /// It was asked for.
+    Asked,
+    /// It has failed: after so many ticks the follower is probed again, and rejects if it still
+    /// needs one.
+    Failed(u32),
 }
 
 /// What an answer to a heartbeat, which proves the follower alive, says about the silence before.
@@ -137,12 +156,13 @@ impl Progress {
                 inflight.add(last, bytes);
                 self.next_index = last.next();
             }
-            ProgressState::Replicate(_) => {}
+            ProgressState::Replicate(_) | ProgressState::Snapshot(_) => {}
         }
     }
 
-    /// The follower holds everything up to `index`. Returns whether that is news.
-    pub(crate) fn accepted(&mut self, index: LogIndex) -> bool {
+    /// The follower holds everything up to `index`, and the leader's log begins behind `base`.
+    /// Returns whether that is news.
+    pub(crate) fn accepted(&mut self, index: LogIndex, base: LogIndex) -> bool {
         if index < self.match_index {
             return false;
         }
@@ -155,6 +175,13 @@ impl Progress {
                 self.state = ProgressState::Replicate(Inflight::default());
             }
             ProgressState::Replicate(inflight) => inflight.free_to(index),
+            // Whether it is the snapshot that was asked for, or an older one, or none: the log
+            // continues it.
+            ProgressState::Snapshot(_) if index >= base => {
+                self.next_index = index.next();
+                self.state = ProgressState::Replicate(Inflight::default());
+            }
+            ProgressState::Snapshot(_) => {}
         }
         is_news
     }
@@ -167,7 +194,53 @@ impl Progress {
             && match self.state {
                 ProgressState::Probe { .. } => prev == self.next_index.previous(),
                 ProgressState::Replicate(_) => prev < self.next_index,
+                ProgressState::Snapshot(_) => false,
             }
+    }
+
+    /// The follower lacks what the leader has dropped.
+    pub(crate) fn needs_snapshot(&mut self) {
+        self.state = ProgressState::Snapshot(Transfer::Due);
+        self.check_due = false;
+        self.reading = None;
+    }
+
+    /// Whether a snapshot is to be asked for now; from then on it is.
+    pub(crate) fn take_snapshot_due(&mut self) -> bool {
+        let is_due = matches!(self.state, ProgressState::Snapshot(Transfer::Due));
+        if is_due {
+            self.state = ProgressState::Snapshot(Transfer::Asked);
+        }
+        is_due
+    }
+
+    /// The transfer of a snapshot that ends with `last` has ended. A failed one is not tried again
+    /// for `patience_ticks`.
+    pub(crate) fn snapshot_sent(
+        &mut self,
+        last: LogIndex,
+        is_installed: bool,
+        patience_ticks: u32,
+    ) {
+        if !self.is_snapshot() {
+            return;
+        }
+        if is_installed {
+            self.probe_from(last);
+        } else {
+            self.state = ProgressState::Snapshot(Transfer::Failed(patience_ticks));
+        }
+    }
+
+    /// Time goes on by one tick.
+    pub(crate) fn tick(&mut self) {
+        self.quiet_ticks = self.quiet_ticks.saturating_add(1);
+        if let ProgressState::Snapshot(Transfer::Failed(ticks)) = &mut self.state {
+            *ticks = ticks.saturating_sub(1);
+            if *ticks == 0 {
+                self.probe_from(self.match_index);
+            }
+        }
     }
 
     /// The logs may meet at `meeting`, or below: probe there, at once.
@@ -201,6 +274,7 @@ impl Progress {
                     OnHeartbeatResponse::Nothing
                 }
             }
+            ProgressState::Snapshot(_) => OnHeartbeatResponse::Nothing,
         };
         self.match_at_heartbeat = self.match_index;
     }
@@ -234,9 +308,21 @@ impl Progress {
         matches!(self.state, ProgressState::Replicate(_))
     }
 
+    pub(crate) fn is_snapshot(&self) -> bool {
+        matches!(self.state, ProgressState::Snapshot(_))
+    }
+
     /// Whether nothing may be sent before something is heard.
     pub(crate) fn is_silent(&self) -> bool {
         matches!(self.state, ProgressState::Probe { waiting: true })
+    }
+
+    /// Makes equal what only counts time.
+    pub(crate) fn forget_time(&mut self) {
+        self.quiet_ticks = 0;
+        if let ProgressState::Snapshot(Transfer::Failed(ticks)) = &mut self.state {
+            *ticks = 1;
+        }
     }
 
     /// Asserts what must always hold.
@@ -269,14 +355,14 @@ mod tests {
 
     fn replicating() -> Progress {
         let mut progress = Progress::new(LogIndex(1));
-        progress.accepted(LogIndex(0));
+        progress.accepted(LogIndex(0), LogIndex(0));
         assert!(progress.is_replicating());
         progress
     }
 
     fn inflight(progress: &Progress) -> (usize, usize) {
         match &progress.state {
-            ProgressState::Probe { .. } => (0, 0),
+            ProgressState::Probe { .. } | ProgressState::Snapshot(_) => (0, 0),
             ProgressState::Replicate(inflight) => (inflight.messages(), inflight.bytes()),
         }
     }
@@ -288,10 +374,10 @@ mod tests {
             progress.sent(LogIndex(last), 10, LogIndex(0));
         }
         assert_eq!(inflight(&progress), (4, 40));
-        assert!(progress.accepted(LogIndex(3)));
+        assert!(progress.accepted(LogIndex(3), LogIndex(0)));
         assert_eq!(inflight(&progress), (1, 10));
         assert!(
-            !progress.accepted(LogIndex(2)),
+            !progress.accepted(LogIndex(2), LogIndex(0)),
             "an older one says nothing new"
         );
         assert_eq!(
@@ -325,7 +411,7 @@ mod tests {
         assert!(!progress.is_current_rejection(LogIndex(8)));
         progress.probe_from(LogIndex(5));
         assert!(progress.is_current_rejection(LogIndex(5)));
-        progress.accepted(LogIndex(5));
+        progress.accepted(LogIndex(5), LogIndex(0));
         assert!(!progress.is_current_rejection(LogIndex(5)));
     }
 
@@ -342,7 +428,7 @@ mod tests {
         progress.sent(LogIndex(0), 0, LogIndex(0));
         progress.heartbeat_answered();
         assert!(!progress.check_due, "once per interval");
-        progress.accepted(LogIndex(1));
+        progress.accepted(LogIndex(1), LogIndex(0));
         progress.sent(LogIndex(2), 10, LogIndex(0));
         progress.heartbeat();
         progress.heartbeat_answered();

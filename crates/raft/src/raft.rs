@@ -23,6 +23,7 @@ use crate::read_back::ReadBack;
 use crate::read_index::{ForwardedReads, ReadQueue};
 use crate::ready::SoftState;
 use crate::replication::Uncommitted;
+use crate::snapshot::{SendSnapshot, SnapshotMeta};
 use crate::transfer::Transfer;
 use crate::types::{
     Entry, EntryId, EntryKind, LogIndex, NodeId, ReadToken, Role, Round, Term, WriteId,
@@ -61,6 +62,10 @@ pub struct Raft {
     /// earlier process of this node is not taken for one to this; in the lower half of the numbers,
     /// so that it always rises.
     pub(crate) next_read_request: u64,
+    /// The newest durable snapshot of this node.
+    pub(crate) snapshot: SnapshotMeta,
+    /// Followers that need a snapshot, to be handed out.
+    pub(crate) snapshots_to_send: Vec<SendSnapshot>,
     /// The soft state last handed out.
     pub(crate) soft_state_told: SoftState,
     /// The clock for entries that this crate makes.
@@ -120,21 +125,16 @@ impl Raft {
     pub fn new(config: Config, recovered: Recovered) -> Result<Raft, ConfigError> {
         config.validate()?;
         let log = Log::new(&recovered, config.log_cache_bytes_max)?;
-        let confs = ConfHistory::new(
-            config.conf.clone(),
-            log.base().index,
-            log.last().index,
-            &recovered.confs,
-        )?;
+        let confs = ConfHistory::recover(&config.conf, &recovered, &log)?;
         // The disk may have torn the write that held both a new term and its first entry. The vote
         // in that term was then never sent, so it need not be known.
         let mut promise = Promise {
             term: recovered.hard_state.term,
             vote: recovered.hard_state.vote,
         };
-        if recovered.last.term > promise.term {
+        if log.last().term > promise.term {
             promise = Promise {
-                term: recovered.last.term,
+                term: log.last().term,
                 vote: None,
             };
         }
@@ -160,6 +160,8 @@ impl Raft {
             reads_ready: Vec::new(),
             reads_failed: Vec::new(),
             next_read_request,
+            snapshot: recovered.snapshot.unwrap_or_default(),
+            snapshots_to_send: Vec::new(),
             soft_state_told: soft_state,
             wall_ms: 0,
             config,
@@ -549,7 +551,7 @@ impl Raft {
         };
         leader.tick_transfer(election_timeout_ticks_min);
         for progress in leader.progress.values_mut() {
-            progress.quiet_ticks = progress.quiet_ticks.saturating_add(1);
+            progress.tick();
         }
         let id = self.config.id;
         let heard = |voter: NodeId| {

@@ -69,6 +69,24 @@ impl ReadBack {
         }
     }
 
+    /// The log now begins behind `base`: what is under way for entries up to it is called off.
+    /// Returns for which followers.
+    pub(crate) fn begins_behind(&mut self, base: LogIndex) -> Vec<NodeId> {
+        let is_gone = |read: &ReadEntries| read.first <= base;
+        self.unsent.retain(|read| !is_gone(read));
+        self.to_apply.retain(|entry| entry.id.index > base);
+        let mut followers = Vec::new();
+        self.under_way.retain(|(read, purpose)| {
+            if let Purpose::Replicate(node) = *purpose
+                && is_gone(read)
+            {
+                followers.push(node);
+            }
+            !is_gone(read)
+        });
+        followers
+    }
+
     fn take(&mut self, request: ReadRequestId) -> Option<(ReadEntries, Purpose)> {
         let position = self
             .under_way

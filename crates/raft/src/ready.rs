@@ -1,8 +1,9 @@
 //! Everything the algorithm wants done, in one value.
 
 use crate::message::Envelope;
+use crate::snapshot::SendSnapshot;
 use crate::types::{
-    Entry, HardState, LogIndex, NodeId, ReadRequestId, ReadToken, Role, Term, WriteId,
+    Entry, EntryId, HardState, LogIndex, NodeId, ReadRequestId, ReadToken, Role, Term, WriteId,
 };
 
 /// What is to be done after an input. The parts are independent, except that `persist.messages`
@@ -23,18 +24,26 @@ pub struct Ready {
     /// Entries to read back from the disk. Report each with
     /// [`Raft::entries_read`](crate::Raft::entries_read).
     pub read_entries: Vec<ReadEntries>,
+    /// Followers that need a snapshot. Each is asked for once, until
+    /// [`Raft::snapshot_sent`](crate::Raft::snapshot_sent) tells how it ended, or the connection to
+    /// the follower is lost.
+    pub send_snapshots: Vec<SendSnapshot>,
     /// The role, leader and term, when one of them has changed.
     pub soft_state: Option<SoftState>,
 }
 
-/// One write. In the order of the fields: the hard state, then the truncation, then the entries,
-/// then, when all of it is durable, [`Raft::persisted`](crate::Raft::persisted) and the messages.
+/// One write. In the order of the fields: the hard state, then the base, then the truncation, then
+/// the entries, then, when all of it is durable, [`Raft::persisted`](crate::Raft::persisted) and the messages.
 #[derive(Debug)]
 pub struct Persist {
     /// The name of this write.
     pub write: WriteId,
     /// The new hard state, if it has changed.
     pub hard_state: Option<HardState>,
+    /// The log begins behind this entry from now on, which a durable snapshot replaces with all
+    /// before it. If the log on the disk holds this very entry, what is behind it stays; otherwise
+    /// the log is emptied, and the next entry to be added is the one after this.
+    pub base: Option<EntryId>,
     /// The log is to be cut: this entry and all behind it are dropped before `entries` are added.
     pub truncate_from: Option<LogIndex>,
     /// Entries to add at the end of the log.

@@ -21,6 +21,7 @@ use crate::progress::{Progress, ProgressState};
 use crate::quorum;
 use crate::raft::{Leader, Raft, State};
 use crate::read_back::{Purpose, ReadBack};
+use crate::snapshot::SendSnapshot;
 use crate::types::{Entry, EntryId, EntryKind, LogIndex, NodeId, ReadRequestId, Round, Term};
 
 /// The sizes of this leader's proposals that are not committed, or not on its own disk. (The
@@ -115,6 +116,7 @@ impl Raft {
             reads,
             ..
         } = &mut **leader;
+        let base = self.log.base().index;
         let starts_round = reads.needs_round_after(*round);
         if starts_round {
             round.0 += 1;
@@ -129,6 +131,11 @@ impl Raft {
         };
         for (&node, progress) in progress {
             let appended = sender.append(node, progress);
+            if progress.take_snapshot_due() {
+                let least = base;
+                self.snapshots_to_send
+                    .push(SendSnapshot { to: node, least });
+            }
             if starts_round && !appended {
                 sender.heartbeat(node, progress);
             }
@@ -192,12 +199,14 @@ impl Raft {
         progress.answered(response.round, leader.round);
         match response.outcome {
             AppendOutcome::Accepted { match_index } => {
-                if progress.accepted(match_index) {
+                if progress.accepted(match_index, self.log.base().index) {
                     self.advance_commit();
                 }
             }
             AppendOutcome::Rejected { prev, hint } => {
-                if progress.is_current_rejection(prev) {
+                if progress.is_current_rejection(prev) && prev <= self.log.base().index {
+                    progress.needs_snapshot();
+                } else if progress.is_current_rejection(prev) {
                     // Below the hint the follower's terms are not above the hint's, so neither
                     // can the meeting point be where this log's are.
                     let meeting = self.log.last_at_most(hint.index.min(prev), hint.term);
@@ -309,10 +318,23 @@ struct Sender<'a> {
 impl Sender<'_> {
     /// Sends all that may be sent now. Returns whether anything was.
     fn append(&mut self, node: NodeId, progress: &mut Progress) -> bool {
+        if !progress.is_silent() && !progress.is_snapshot() {
+            self.skip_to_base(progress);
+        }
         match progress.state {
             ProgressState::Probe { waiting: true } => false,
             ProgressState::Probe { waiting: false } => self.probe(node, progress),
             ProgressState::Replicate(_) => self.stream(node, progress),
+            ProgressState::Snapshot(_) => false,
+        }
+    }
+
+    /// What is to be sent next must not be before the beginning of the log. The entry there can
+    /// still be asked after: only a follower that rejects it needs a snapshot.
+    fn skip_to_base(&mut self, progress: &mut Progress) {
+        let base = self.log.base().index;
+        if progress.next_index <= base {
+            progress.probe_from(base);
         }
     }
 

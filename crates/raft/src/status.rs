@@ -24,6 +24,8 @@ pub struct Status {
     pub applied: LogIndex,
     /// The last entry that is durable on this node.
     pub durable: LogIndex,
+    /// The last entry of the newest durable snapshot; zero if there is none.
+    pub snapshot: EntryId,
     /// The first entry of the log.
     pub first: LogIndex,
     /// The last entry of the log.
@@ -63,6 +65,8 @@ pub struct PeerStatus {
     pub next_index: LogIndex,
     /// Whether entries are streamed to it, rather than probing where its log agrees.
     pub replicating: bool,
+    /// Whether it needs a snapshot, which has been asked for.
+    pub needs_snapshot: bool,
     /// Appends under way to it.
     pub inflight_messages: usize,
     /// Bytes under way to it.
@@ -74,7 +78,7 @@ pub struct PeerStatus {
 impl PeerStatus {
     pub(crate) fn new(id: NodeId, voter: bool, progress: &Progress) -> PeerStatus {
         let (inflight_messages, inflight_bytes) = match &progress.state {
-            ProgressState::Probe { .. } => (0, 0),
+            ProgressState::Probe { .. } | ProgressState::Snapshot(_) => (0, 0),
             ProgressState::Replicate(inflight) => (inflight.messages(), inflight.bytes()),
         };
         PeerStatus {
@@ -83,6 +87,7 @@ impl PeerStatus {
             match_index: progress.match_index,
             next_index: progress.next_index,
             replicating: progress.is_replicating(),
+            needs_snapshot: progress.is_snapshot(),
             inflight_messages,
             inflight_bytes,
             quiet_ticks: progress.quiet_ticks,
@@ -117,6 +122,7 @@ impl Raft {
             commit: self.log.commit(),
             applied: self.log.applied(),
             durable: self.log.durable(),
+            snapshot: self.snapshot.last,
             first: self.log.base().index.next(),
             last: self.log.last(),
             conf: self.confs.latest().clone(),
@@ -184,6 +190,11 @@ impl Raft {
     /// The last entry that the state machine has applied.
     pub fn applied_index(&self) -> LogIndex {
         self.log.applied()
+    }
+
+    /// The entry that the log begins behind: a snapshot replaces what is up to it.
+    pub fn base(&self) -> EntryId {
+        self.log.base()
     }
 
     /// The last entry of the log.

@@ -521,6 +521,7 @@ impl Cluster {
         let Persist {
             write,
             hard_state,
+            base: _,
             truncate_from,
             entries,
             sync,

@@ -362,6 +362,7 @@ impl Reaction {
         let Persist {
             write,
             hard_state,
+            base: _,
             truncate_from,
             entries,
             sync: _,

@@ -146,6 +146,7 @@ mod tests {
             match_index: LogIndex(match_index),
             next_index: LogIndex(9),
             replicating: true,
+            needs_snapshot: false,
             inflight_messages: 0,
             inflight_bytes: 0,
             quiet_ticks: 0,

@@ -141,6 +141,7 @@ mod tests {
             match_index: LogIndex(0),
             next_index: LogIndex(1),
             replicating: true,
+            needs_snapshot: false,
             inflight_messages: 256,
             inflight_bytes: 8 << 20,
             quiet_ticks: 0,
