@@ -120,8 +120,14 @@ canaries! {
     AppliedWithoutEffects = 49;
     /// The commit index on disk may be ahead of the log on disk.
     CommitBeyondDurable = 50;
+    /// What a segment begins with does not say where the logs of the groups begin.
+    BaseNotCarried = 50;
+    /// A log that contradicts a snapshot keeps what stands behind the place.
+    BaseKeepsOtherTail = 50;
     /// A small file is renamed into place before its bytes are durable.
     RenamedBeforeDurable = 53;
+    /// Segments are removed before the record is durable that says they are not needed.
+    SegmentsRemovedBeforeBase = 53;
     /// A log that is damaged is removed, and a new one begun.
     DamagedLogBegunAnew = 54;
     /// What applying an entry does depends on what this node has served before.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use buggify::Canary;
 use bytes::Bytes;
 
 use crate::WalError;
@@ -171,6 +172,9 @@ impl GroupIndex {
             .is_some_and(|absent| id.index > self.base().id.index && id.index <= absent.last)
         {
             return None;
+        }
+        if buggify::canary(Canary::BaseKeepsOtherTail) {
+            return Some(self.term_at(id.index).is_some());
         }
         Some(self.term_at(id.index) == Some(id.term))
     }

@@ -86,6 +86,7 @@ mod recovery;
 mod remove;
 mod reserve;
 mod rotate;
+mod scrub;
 mod segment;
 mod verify;
 
@@ -97,4 +98,5 @@ pub use crate::known_peers::{KnownPeers, PeerRun};
 pub use crate::log::{Options, Preparation, Space, Wal};
 pub use crate::record::{Identity, Record, RecordKind};
 pub use crate::recovery::{GroupLog, Recovery, TornTail};
+pub use crate::scrub::ScrubStep;
 pub use crate::verify::{OfflineError, Problem, Report, SegmentReport, SegmentState, verify};

@@ -18,6 +18,7 @@ use crate::recovery::{self, Examination, ExamineError, failed};
 use crate::remove::Segments;
 use crate::reserve::{PrepareError, Reserve};
 use crate::rotate::create_first;
+use crate::scrub::Cursor;
 use crate::segment::writer::{Batch, Content, Writer};
 use crate::{Identity, OpenError, Record, RecordKind, Recovery, WalError};
 
@@ -90,6 +91,7 @@ pub struct Wal {
     pub(crate) groups: BTreeMap<u64, GroupIndex>,
     pub(crate) batch: Batch,
     pub(crate) readback: Readback,
+    pub(crate) scrub: Option<Cursor>,
     /// Set by the first failed write or sync, and never cleared.
     pub(crate) is_latched: bool,
 }
@@ -147,6 +149,7 @@ impl Wal {
             reserve,
             groups: examination.groups,
             batch: Batch::default(),
+            scrub: None,
             is_latched: false,
         };
         wal.complete_carries(&examination.carried)?;

@@ -21,6 +21,8 @@
 use std::collections::VecDeque;
 use std::io;
 
+use buggify::Canary;
+
 use crate::WalError;
 use crate::format::{VERSION_WITH_BASES, segment_name};
 use crate::log::Wal;
@@ -104,7 +106,16 @@ impl Wal {
             self.segments.obsolete.pop_front();
             return Ok(true);
         }
-        let removable = self.oldest_for_next() - self.segments.oldest;
+        let oldest = self.oldest_for_next();
+        if buggify::canary(Canary::SegmentsRemovedBeforeBase)
+            && let Some(first) = self.segments.closed.front().copied()
+            && first.segment < oldest
+        {
+            self.unlink(first.segment)?;
+            self.segments.closed.pop_front();
+            return Ok(true);
+        }
+        let removable = oldest - self.segments.oldest;
         if removable < REMOVABLE_SEGMENTS_MIN {
             return Ok(false);
         }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use buggify::Canary;
 use bytes::Bytes;
 use vfs::File;
 
@@ -92,6 +93,9 @@ fn carry_body(carried: &Carried, version: u32) -> Bytes {
     let state = carried.state.as_deref().unwrap_or_default();
     if version < VERSION_WITH_BASES {
         return Bytes::copy_from_slice(state);
+    }
+    if buggify::canary(Canary::BaseNotCarried) {
+        return Bytes::from([&CarryBody::default().encode(), state].concat());
     }
     let base = CarryBody {
         term: carried.base.id.term,
