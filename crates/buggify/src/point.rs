@@ -93,6 +93,8 @@ points! {
     ResignUnasked;
     /// `replica`: a node starts an election without a reason. Asked once a second.
     CampaignUnasked;
+    /// `replica`: a snapshot is taken although it is not due, a few entries after the last.
+    SnapshotUnasked;
 }
 
 #[cfg(test)]

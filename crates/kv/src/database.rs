@@ -150,6 +150,10 @@ impl Database {
         self.keys.take_all()
     }
 
+    pub(crate) fn add_expired_count(&mut self, count: u64) {
+        self.expired_count += count;
+    }
+
     pub(crate) fn reset_expired_count(&mut self) {
         self.expired_count = 0;
     }

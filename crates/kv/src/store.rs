@@ -248,6 +248,17 @@ impl Store {
         }
     }
 
+    /// Counts on from the figures of a data set that this one takes the place of, when a snapshot is
+    /// installed.
+    pub fn continue_stats(&mut self, stats: Stats) {
+        let Counters { hits, misses } = &self.counters;
+        hits.set(hits.get() + stats.keyspace_hits);
+        misses.set(misses.get() + stats.keyspace_misses);
+        if let Some(database) = self.databases.first_mut() {
+            database.add_expired_count(stats.expired_keys);
+        }
+    }
+
     /// Sets the counters of [`Store::stats`] to zero: CONFIG RESETSTAT.
     pub fn reset_stats(&mut self) {
         self.counters = Counters::default();

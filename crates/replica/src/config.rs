@@ -45,6 +45,16 @@ pub struct Config {
     pub batch_bytes_max: usize,
     /// Batches not yet applied may hold this many bytes; beyond it client sockets are not read.
     pub unapplied_bytes_max: usize,
+    /// No snapshot is taken while the log since the last one holds fewer bytes.
+    pub snapshot_log_bytes_min: u64,
+    /// One is taken when the log since the last one holds more bytes, however large the state is.
+    pub snapshot_log_bytes_max: u64,
+    /// Between the two: one is taken when the log since the last one holds more than this share of
+    /// the last one's size, in percent.
+    pub snapshot_state_percent: u64,
+    /// Bytes of the log that are kept when it is cut behind a snapshot: a follower that is behind
+    /// by less is sent entries, not a snapshot.
+    pub log_tail_bytes: u64,
     /// The most client connections at once.
     pub clients_max: usize,
     /// The most bytes of messages that may wait for a subscriber before it is disconnected. Of
@@ -60,6 +70,15 @@ pub struct Config {
 }
 
 impl Config {
+    /// A usual [`snapshot_log_bytes_min`](Self::snapshot_log_bytes_min).
+    pub const SNAPSHOT_LOG_BYTES_MIN: u64 = 64 << 20;
+    /// A usual [`snapshot_log_bytes_max`](Self::snapshot_log_bytes_max).
+    pub const SNAPSHOT_LOG_BYTES_MAX: u64 = 16 << 30;
+    /// A usual [`snapshot_state_percent`](Self::snapshot_state_percent).
+    pub const SNAPSHOT_STATE_PERCENT: u64 = 100;
+    /// A usual [`log_tail_bytes`](Self::log_tail_bytes).
+    pub const LOG_TAIL_BYTES: u64 = 32 << 20;
+
     /// The most bytes of replies that may wait for a client.
     pub(crate) fn reply_bytes_max(&self) -> usize {
         self.output_bytes_max.saturating_mul(8)

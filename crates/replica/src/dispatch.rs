@@ -446,7 +446,16 @@ impl Replica {
             (Schedule::AfterSleep, Target::Undecided) if self.falls_asleep(client, args) => {
                 Taken::No
             }
-            (Schedule::Alone | Schedule::AfterSleep | Schedule::InPlace, Target::Undecided) => {
+            (Schedule::AfterSave, Target::Undecided)
+                if commands::waits_for_save(&mut self.node, client) =>
+            {
+                self.note_waiting(client);
+                Taken::No
+            }
+            (
+                Schedule::Alone | Schedule::AfterSleep | Schedule::AfterSave | Schedule::InPlace,
+                Target::Undecided,
+            ) => {
                 self.reply_now(client, Some((spec, args)), |node, out| {
                     let command = Command {
                         id: spec.id,
@@ -457,7 +466,7 @@ impl Replica {
                 });
                 Taken::Yes
             }
-            (Schedule::Alone | Schedule::AfterSleep, _) => Taken::No,
+            (Schedule::Alone | Schedule::AfterSleep | Schedule::AfterSave, _) => Taken::No,
             (Schedule::InPlace | Schedule::ReadAlone, _) => {
                 self.target_reads(run);
                 self.plan(run).session(client, spec.id, db, args);

@@ -18,6 +18,9 @@ pub(crate) enum Failure {
     DiskFull,
     /// The leader takes no entry as large as its batch.
     TooLarge,
+    /// It was executed elsewhere: this node caught up by a snapshot that contains it, and never saw
+    /// what it came to.
+    ContainedInSnapshot,
 }
 
 impl Failure {
@@ -37,6 +40,9 @@ impl Failure {
                  little for the command or those beside it, nothing was written"
                     .to_owned()
             }
+            Failure::ContainedInSnapshot => "UNCERTAIN this node caught up by a snapshot that \
+                 contains what the command came to, its reply is lost"
+                .to_owned(),
         }
     }
 
@@ -48,6 +54,9 @@ impl Failure {
             ),
             Failure::TooLarge => "ERR the read stood among writes that are more than the leader's \
                  max-entry-size allows, nothing was read"
+                .to_owned(),
+            Failure::ContainedInSnapshot => "NOQUORUM the read stood among writes that this node \
+                 caught up with by a snapshot, nothing was read"
                 .to_owned(),
             Failure::DiskFull => {
                 "DISKFULL the read stood among writes that the leader has no room for, nothing \

@@ -525,8 +525,10 @@ fn write(node: &mut Node, command: &Command<'_>, out: &mut Encoder<'_>) {
         pubsub,
         sessions,
         flush,
+        compaction,
         ..
     } = node;
+    compaction.changes += 1;
     let mut delivery = Delivery {
         pubsub,
         sessions,

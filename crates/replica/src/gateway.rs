@@ -299,6 +299,37 @@ impl Gateway {
         OwnBatch::Next(batch.plan)
     }
 
+    /// A snapshot has replaced the state: it contains this gateway's batches up to `sequence`. What
+    /// they came to is not known here, so their clients get no replies but an error that says so.
+    /// What the snapshot does not contain is handed over again: it may have been in the log that the
+    /// snapshot replaced.
+    pub(crate) fn contained(
+        &mut self,
+        sequence: u64,
+        now_us: u64,
+        failed: &mut Vec<(Plan, Failure)>,
+    ) {
+        let is_contained = |batch: &Unapplied| (1..=sequence).contains(&batch.sequence);
+        while self.unapplied.front().is_some_and(is_contained) {
+            let Some(batch) = self.unapplied.pop_front() else {
+                break;
+            };
+            self.unapplied_bytes -= batch.bytes;
+            self.patience_us = self.patience_least_us;
+            self.target_disk_full = false;
+            let Some(plan) = batch.plan else { continue };
+            self.refused_count -= usize::from(batch.refused.is_some());
+            failed.push((plan, batch.refused.unwrap_or(Failure::ContainedInSnapshot)));
+        }
+        self.progress_us = now_us;
+        self.handed = 0;
+    }
+
+    /// The number of the next batch that is handed over for the first time.
+    pub(crate) fn next_sequence(&self) -> u64 {
+        self.next_sequence
+    }
+
     /// Whether a batch of this number waits to be applied.
     pub(crate) fn is_unapplied(&self, sequence: u64) -> bool {
         self.unapplied

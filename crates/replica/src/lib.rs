@@ -30,6 +30,8 @@
 //! | `transaction` | MULTI, EXEC, WATCH |
 //! | `commands` | what concerns the connection, the node or the cluster |
 //! | `storage` | Raft's entries as records of the log on disk |
+//! | `compaction` | when a snapshot is taken, and how far the log is cut behind it |
+//! | `snapshot`, `head` | the state on its way to a file and back |
 //! | `inspect`, `witness` | what checkers and tools see of batches and replies |
 //!
 //! # Exactly once
@@ -51,12 +53,14 @@ pub mod storage;
 mod batch;
 mod bootstrap;
 mod commands;
+mod compaction;
 mod config;
 mod dispatch;
 mod encoding;
 mod errors;
 mod execute;
 mod gateway;
+mod head;
 mod kinds;
 mod machine;
 mod message;
@@ -71,6 +75,7 @@ mod replica;
 mod session;
 mod settings;
 mod slowlog;
+mod snapshot;
 mod stats;
 mod transaction;
 mod witness;
@@ -80,5 +85,6 @@ pub use message::{Forward, ForwardRefused, PeerMessage, Refusal};
 pub use metrics::Metrics;
 pub use output::{Output, Shutdown, Write};
 pub use replica::{Replica, StartError};
+pub use snapshot::{LoadedSnapshot, Snapshot, SnapshotError, SnapshotLoader};
 pub use storage::StorageError;
 pub use witness::{AFTER_ENTRY, Witness};

@@ -11,10 +11,11 @@ use std::collections::BTreeMap;
 
 use buggify::Canary;
 use kv::Store;
-use raft::{LogIndex, NodeId};
+use raft::{LogIndex, NodeId, SnapshotMeta};
 
 use crate::batch::BatchHeader;
 use crate::bootstrap::Bootstrap;
+use crate::head::Head;
 
 /// What every replica holds equal copies of.
 #[derive(Debug)]
@@ -25,13 +26,19 @@ pub(crate) struct Machine {
     gateways: BTreeMap<NodeId, LastBatch>,
     /// The record that the log begins with, once applied.
     bootstrap: Option<Bootstrap>,
+    /// Where each member's peers reach it.
+    members: BTreeMap<NodeId, String>,
+    /// The least id that no member has ever had.
+    next_id: u64,
 }
 
 /// The last batch of a gateway that was applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct LastBatch {
-    incarnation: u64,
-    sequence: u64,
+pub(crate) struct LastBatch {
+    /// How often the gateway's node had been started when it made the batch.
+    pub(crate) incarnation: u64,
+    /// Its number in that incarnation.
+    pub(crate) sequence: u64,
 }
 
 /// What is to be done with a batch that stands in the log.
@@ -51,7 +58,40 @@ impl Machine {
             store: Store::new(),
             gateways: BTreeMap::new(),
             bootstrap: None,
+            members: BTreeMap::new(),
+            next_id: 1,
         }
+    }
+
+    /// The state that a snapshot holds.
+    pub(crate) fn of_snapshot(head: Head, store: Store) -> Self {
+        Machine {
+            store,
+            gateways: head.gateways,
+            bootstrap: Some(head.bootstrap),
+            members: head.members,
+            next_id: head.next_id,
+        }
+    }
+
+    /// All of the state that is not a key, for a snapshot cut now; `None` before the bootstrap
+    /// record was applied: there is nothing to keep then.
+    pub(crate) fn head(&self, meta: SnapshotMeta) -> Option<Head> {
+        Some(Head {
+            meta,
+            bootstrap: self.bootstrap.clone()?,
+            gateways: self.gateways.clone(),
+            members: self.members.clone(),
+            next_id: self.next_id,
+            keys: (0..kv::DATABASE_COUNT)
+                .map(|db| self.store.key_count(db) as u64)
+                .sum(),
+        })
+    }
+
+    /// The last batch of a gateway that was applied.
+    pub(crate) fn last_batch(&self, gateway: NodeId) -> Option<LastBatch> {
+        self.gateways.get(&gateway).copied()
     }
 
     /// Begins an entry: its time becomes the log's, and keys that are due by it go.
@@ -62,6 +102,9 @@ impl Machine {
     /// Applies the record that a log begins with.
     pub(crate) fn bootstrap(&mut self, record: Bootstrap) {
         self.store.bootstrap(record.secret);
+        self.members = record.members.iter().cloned().collect();
+        let highest = self.members.keys().next_back().map_or(0, |node| node.0);
+        self.next_id = highest.saturating_add(1);
         self.bootstrap = Some(record);
     }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use kv::CommandId;
 use raft::{LogIndex, NodeId, Role, Term};
 
+use crate::compaction::Compaction;
 use crate::config::{ClientId, Config, HostStats, Now, PeerInfo};
 use crate::machine::Machine;
 use crate::output::Shutdown;
@@ -30,6 +31,8 @@ pub(crate) struct Node {
     pub(crate) sessions: Sessions,
     /// Who subscribed to what, here.
     pub(crate) pubsub: PubSub,
+    /// Snapshots of this node.
+    pub(crate) compaction: Compaction,
     /// Counters for INFO and metrics.
     pub(crate) stats: Stats,
     /// Slow commands.
@@ -83,6 +86,8 @@ pub(crate) struct Consensus {
     pub(crate) leader: Option<NodeId>,
     pub(crate) commit: LogIndex,
     pub(crate) applied: LogIndex,
+    /// The first index that is in the log: those before it are in snapshots only.
+    pub(crate) first: LogIndex,
     pub(crate) last: LogIndex,
     /// How often this node has seen the leader change.
     pub(crate) leader_changes: u64,

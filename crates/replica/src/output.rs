@@ -1,9 +1,10 @@
 //! What leaves a replica: filled by [`crate::Replica::drain`], carried out by the shell.
 
-use raft::{NodeId, ReadEntries, WriteId};
+use raft::{NodeId, ReadEntries, SendSnapshot, WriteId};
 
 use crate::config::ClientId;
 use crate::message::PeerMessage;
+use crate::snapshot::Snapshot;
 use crate::witness::Witness;
 
 /// Everything one turn produced. The caller keeps it and passes it in again, so that its vectors
@@ -17,6 +18,13 @@ pub struct Output {
     pub writes: Vec<Write>,
     /// Entries to read back from the log on disk, answered by [`crate::Replica::entries_read`].
     pub entry_reads: Vec<ReadEntries>,
+    /// A snapshot to be written, beside everything else. When it is durable under its final name,
+    /// say so by [`crate::Replica::snapshot_written`]; if that fails, by
+    /// [`crate::Replica::snapshot_failed`].
+    pub snapshot: Option<Snapshot>,
+    /// Followers that lag behind the log, each to be sent the newest snapshot. When the transfer has
+    /// ended, one way or the other, say so by [`crate::Replica::snapshot_sent`].
+    pub send_snapshots: Vec<SendSnapshot>,
     /// Clients that have output to be written.
     pub flush: Vec<ClientId>,
     /// Clients to disconnect once their output is written.
@@ -55,6 +63,8 @@ impl Output {
         self.messages.clear();
         self.writes.clear();
         self.entry_reads.clear();
+        self.snapshot = None;
+        self.send_snapshots.clear();
         self.flush.clear();
         self.close.clear();
         self.resumed.clear();

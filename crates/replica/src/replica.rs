@@ -1,6 +1,7 @@
 //! One replica of one group: Raft, the state machine, and this node's clients, driven by a shell.
 
 mod apply;
+mod snapshots;
 mod start;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -15,6 +16,7 @@ use resp::Encoder;
 
 use crate::batch::BatchReader;
 use crate::commands;
+use crate::compaction::Compaction;
 use crate::config::{ClientId, ClientInfo, Config, Disconnect, HostStats, Now, PeerInfo};
 use crate::execute;
 use crate::gateway::Gateway;
@@ -30,6 +32,7 @@ use crate::reads::Reads;
 use crate::session::{Session, Sessions};
 use crate::settings::Settings;
 use crate::slowlog::Slowlog;
+use crate::snapshot::LoadedSnapshot;
 use crate::stats::Stats;
 use crate::storage;
 
@@ -91,27 +94,40 @@ pub enum StartError {
 }
 
 impl Replica {
-    /// A replica that starts from what was recovered. The state machine is empty and is rebuilt by
-    /// applying the log.
+    /// A replica that starts from what was recovered: from the newest good snapshot, if there is one,
+    /// and the log behind it. Without one the state machine is empty, and is rebuilt by applying the
+    /// whole log.
     ///
     /// # Errors
-    /// If the configuration contradicts itself or what was recovered.
-    pub fn new(config: Config, recovered: Recovered, now: Now) -> Result<Self, StartError> {
+    /// If the configuration contradicts itself or what was recovered, or the log does not continue
+    /// the snapshot.
+    pub fn new(
+        config: Config,
+        mut recovered: Recovered,
+        snapshot: Option<LoadedSnapshot>,
+        now: Now,
+    ) -> Result<Self, StartError> {
         if config.tick_ms == 0 || config.tick_ms > config.heartbeat_ms {
             return Err(StartError::Tick {
                 tick_ms: config.tick_ms,
                 heartbeat_ms: config.heartbeat_ms,
             });
         }
+        recovered.snapshot = snapshot.as_ref().map(|snapshot| snapshot.meta.clone());
         let raft = Raft::new(start::raft_config(&config), recovered)?;
+        let (machine, loaded) = match snapshot {
+            Some(snapshot) => (snapshot.machine, Some((snapshot.meta, snapshot.bytes))),
+            None => (Machine::new(), None),
+        };
         let patience_us = (config.election_timeout_ms * 4).max(1000) * 1000;
         let gateway = Gateway::new(config.node, config.incarnation, patience_us);
         let reads = Reads::default();
         let mut node = Node {
             settings: Settings::new(&config),
-            machine: Machine::new(),
+            machine,
             sessions: Sessions::default(),
             pubsub: PubSub::default(),
+            compaction: Compaction::default(),
             stats: Stats::default(),
             slowlog: Slowlog::default(),
             members: start::members(&config),
@@ -129,7 +145,7 @@ impl Replica {
             config,
         };
         node.consensus.leader_changes = 0;
-        Ok(Replica {
+        let mut replica = Replica {
             raft,
             node,
             gateway,
@@ -143,7 +159,11 @@ impl Replica {
             clients_checked_us: now.mono_us,
             draining: false,
             fatal: None,
-        })
+        };
+        if let Some((meta, bytes)) = loaded {
+            replica.note_start(&meta, bytes);
+        }
+        Ok(replica)
     }
 
     /// Time has passed: call every [`Config::tick_ms`].
@@ -327,6 +347,7 @@ impl Replica {
                 break;
             }
         }
+        self.cut_snapshot(output);
         output.messages.append(&mut self.messages);
         for &client in &self.node.flush {
             if let Some(session) = self.node.sessions.find_mut(client) {
@@ -345,15 +366,20 @@ impl Replica {
     /// answered.
     pub fn begin_shutdown(&mut self, now: Now) {
         self.set_now(now);
-        self.draining = true;
+        if !std::mem::replace(&mut self.draining, true) {
+            self.request_snapshot_at_exit();
+        }
         self.resign();
     }
 
-    /// Whether all that clients wait for is answered and another node may lead. The shell has a
-    /// deadline: a leader whose peers lag far behind is not rid of its office until then.
+    /// Whether all that clients wait for is answered, another node may lead, and no snapshot is
+    /// being written. The shell has a deadline: a leader whose peers lag far behind is not rid of its office until then.
     pub fn shutdown_finished(&self) -> bool {
         let must_hand_over = self.raft.is_leader() && self.node.config.members.len() > 1;
-        !must_hand_over && self.reads.is_empty() && !self.gateway.has_waiting_clients()
+        !must_hand_over
+            && self.reads.is_empty()
+            && !self.gateway.has_waiting_clients()
+            && !self.node.compaction.is_running()
     }
 
     /// Takes figures about the host, for INFO.
@@ -498,11 +524,16 @@ impl Replica {
             }
             output.writes.push(Write {
                 id: persist.write,
-                records: storage::records(self.node.config.group, &persist),
+                records: storage::records(
+                    self.node.config.group,
+                    &persist,
+                    self.raft.snapshot().time_ms,
+                ),
                 sync: persist.sync,
             });
         }
         output.entry_reads.extend(ready.read_entries);
+        output.send_snapshots.extend(ready.send_snapshots);
         if ready.soft_state.is_some() {
             self.note_consensus();
         }
@@ -541,6 +572,7 @@ impl Replica {
         let before = self.node.consensus;
         let mut after = Consensus::of(&self.raft);
         after.applied = before.applied;
+        after.first = before.first;
         after.disk_full = before.disk_full;
         after.leader_changes = before.leader_changes;
         if after.leader.is_some() && (after.leader, after.term) != (before.leader, before.term) {
@@ -576,7 +608,9 @@ impl Replica {
 
     fn refresh_members(&mut self) {
         let is_leader = self.raft.is_leader();
-        for peer in self.raft.status().peers {
+        let status = self.raft.status();
+        self.node.consensus.first = status.first;
+        for peer in status.peers {
             if let Some(member) = self.node.members.get_mut(&peer.id) {
                 member.matched = if is_leader { peer.match_index.0 } else { 0 };
             }
@@ -617,6 +651,7 @@ impl Consensus {
             leader: raft.leader(),
             commit: raft.commit(),
             applied: LogIndex(0),
+            first: LogIndex(1),
             last: raft.last_index(),
             leader_changes: 0,
             disk_full: false,

@@ -60,6 +60,8 @@ pub(crate) struct Session {
     pub(crate) asleep_until_us: u64,
     /// Since when the DEBUG SLEEP that comes first in the input sleeps; `None` if none does.
     pub(crate) asleep_since_us: Option<u64>,
+    /// The snapshot that the SAVE waits for that comes first in the input.
+    pub(crate) save: Option<u64>,
 
     /// Remembers how far the first request in `input` was scanned.
     pub(crate) parser: RequestParser,
@@ -183,6 +185,7 @@ impl Session {
             closing: false,
             asleep_until_us: 0,
             asleep_since_us: None,
+            save: None,
             parser: RequestParser::new(),
             input: Vec::new(),
             input_start: 0,

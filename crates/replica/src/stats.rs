@@ -36,6 +36,8 @@ pub(crate) struct Stats {
     pub(crate) read_rounds: u64,
     /// Entries applied.
     pub(crate) entries_applied: u64,
+    /// Snapshots of other nodes that took the place of this one's state.
+    pub(crate) snapshots_installed: u64,
     /// Commands answered with NOQUORUM.
     pub(crate) no_quorum: u64,
     /// Commands answered with UNCERTAIN.
@@ -121,7 +123,7 @@ impl Stats {
                 self.no_quorum += 1;
                 self.count_error(b"NOQUORUM");
             }
-            Failure::Uncertain { .. } => {
+            Failure::Uncertain { .. } | Failure::ContainedInSnapshot => {
                 self.uncertain += 1;
                 self.count_error(b"UNCERTAIN");
             }

@@ -7,7 +7,10 @@
 
 use buggify::Canary;
 use bytes::Bytes;
-use raft::{Entry, EntryId, EntryKind, GroupId, HardState, LogIndex, Persist, Recovered, Term};
+use raft::{
+    ConfChange, ConfState, Entry, EntryId, EntryKind, GroupId, HardState, LogIndex, Persist,
+    Recovered, Term,
+};
 use wal::{GroupLog, Record, RecordKind};
 
 /// What the log holds does not make sense as a Raft log.
@@ -25,19 +28,32 @@ pub enum StorageError {
         /// What it says.
         kind: u8,
     },
+    /// A change of members cannot be decoded.
+    #[error("the change of members at log index {index} cannot be read: {reason}")]
+    Membership {
+        /// Where it stands.
+        index: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A record that is no entry was read as one.
     #[error("the record at log index {0} is not an entry")]
     NotAnEntry(u64),
 }
 
-/// The records that carry out a [`Persist`], in the order in which they must reach the disk.
-pub(crate) fn records(group: GroupId, persist: &Persist) -> Vec<Record> {
-    let mut records = Vec::with_capacity(persist.entries.len() + 2);
+/// The records that carry out a [`Persist`], in the order in which they must reach the disk. A base
+/// carries the time of the newest snapshot: if the log ends there, the next entry is not earlier.
+pub(crate) fn records(group: GroupId, persist: &Persist, snapshot_time_ms: u64) -> Vec<Record> {
+    let mut records = Vec::with_capacity(persist.entries.len() + 3);
     if let Some(state) = persist.hard_state {
         records.push(Record::state(
             group.0,
             Bytes::copy_from_slice(&state.encode()),
         ));
+    }
+    if let Some(base) = persist.base {
+        let EntryId { term, index } = base;
+        records.push(Record::base(group.0, term.0, index.0, snapshot_time_ms));
     }
     if let Some(first_dropped) = persist.truncate_from
         && !buggify::canary(Canary::TruncationNotWritten)
@@ -79,7 +95,21 @@ pub fn entry(record: Record) -> Result<Entry, StorageError> {
     })
 }
 
-/// What Raft starts from, given what the log on disk holds of its group; `None` at the first start.
+/// The tag of the records that hold changes of members: a log is to be opened with
+/// [`wal::Options::keep_tag`] set to it.
+pub const MEMBERSHIP_TAG: u8 = EntryKind::Membership as u8;
+
+/// The configuration that a record holds.
+fn conf(record: &Record) -> Result<(LogIndex, ConfState), StorageError> {
+    let change = ConfChange::decode(&record.body).map_err(|error| StorageError::Membership {
+        index: record.index,
+        reason: error.to_string(),
+    })?;
+    Ok((LogIndex(record.index), change.conf))
+}
+
+/// What Raft starts from, given what the log on disk holds of its group; `None` at the first start. The
+/// log was opened with [`MEMBERSHIP_TAG`] kept.
 pub fn recovered(log: Option<&GroupLog>) -> Result<Recovered, StorageError> {
     let Some(log) = log else {
         return Ok(Recovered::default());
@@ -96,7 +126,10 @@ pub fn recovered(log: Option<&GroupLog>) -> Result<Recovered, StorageError> {
     };
     Ok(Recovered {
         hard_state,
-        base: EntryId::default(),
+        base: EntryId {
+            term: Term(log.base.0),
+            index: LogIndex(log.base.1),
+        },
         term_runs: log
             .term_runs
             .iter()
@@ -108,6 +141,7 @@ pub fn recovered(log: Option<&GroupLog>) -> Result<Recovered, StorageError> {
         },
         last_time_ms: log.last_stamp,
         applied,
-        ..Recovered::default()
+        confs: log.tagged.iter().map(conf).collect::<Result<_, _>>()?,
+        snapshot: None,
     })
 }

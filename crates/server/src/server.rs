@@ -152,7 +152,7 @@ impl Server {
         let clock = Clock::new();
         let replica_config = replica_config(config, &data_dir, &drawn, &client_addrs);
         let client_addr = replica_config.client_addr.clone();
-        let replica = Replica::new(replica_config, recovered, clock.now())?;
+        let replica = Replica::new(replica_config, recovered, None, clock.now())?;
 
         let poll = Poll::new().map_err(ServeError::system("create an event queue"))?;
         let waker = Waker::new(poll.registry(), Source::Waker.token())
@@ -377,6 +377,7 @@ fn open_log(config: &Config, data_dir: &mut DataDir) -> Result<(Log, raft::Recov
     let dir = data_dir.wal_path();
     let options = wal::Options {
         segment_bytes: config.wal_segment_size.0,
+        keep_tag: Some(replica::storage::MEMBERSHIP_TAG),
         ..wal::Options::default()
     };
     let opened = with_progress("reading the log", || data_dir.open_wal(options));
@@ -472,6 +473,10 @@ fn replica_config(
         entry_bytes_max: config.max_entry_size.bytes(),
         batch_bytes_max: config.max_batch_size.bytes(),
         unapplied_bytes_max: config.max_entry_size.bytes() * UNAPPLIED_ENTRIES,
+        snapshot_log_bytes_min: config.snapshot_log_size_min.bytes() as u64,
+        snapshot_log_bytes_max: config.snapshot_log_size_max.bytes() as u64,
+        snapshot_state_percent: u64::from(config.snapshot_log_percent),
+        log_tail_bytes: config.log_tail_size.bytes() as u64,
         clients_max: clients_possible,
         output_bytes_max: config.client_output_limit.bytes(),
         requirepass: config

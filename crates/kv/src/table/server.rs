@@ -548,28 +548,20 @@ pub(super) static ROWS: &[CommandSpec] = &[
     command(463, "save", 1)
         .in_group(Group::Server, "1.0.0")
         .flags(&[ADMIN, NOSCRIPT, NO_ASYNC_LOADING, NO_MULTI])
-        .docs("Writes the data set to disk.", "O(1)", "")
-        .refused(
-            "every acknowledged write is already on the disks of a majority; there \
-             is nothing to save",
-        ),
+        .docs("Writes a snapshot of the data set to this node's disk.", "O(N)", ""),
     command(464, "bgsave", -1)
         .in_group(Group::Server, "1.0.0")
         .flags(&[ADMIN, NOSCRIPT, NO_ASYNC_LOADING])
         .docs(
-            "Writes the data set to disk in the background.",
+            "Writes a snapshot of the data set to this node's disk in the background.",
             "O(1)",
             "[SCHEDULE]",
-        )
-        .refused(
-            "every acknowledged write is already on the disks of a majority; there \
-             is nothing to save",
         ),
     command(465, "bgrewriteaof", 1)
         .in_group(Group::Server, "1.0.0")
         .flags(&[ADMIN, NOSCRIPT, NO_ASYNC_LOADING])
         .docs("Compacts the log in the background.", "O(1)", "")
-        .refused("there is no append-only file beside the log, and the log is not compacted"),
+        .refused("there is no append-only file beside the log, and the log is cut behind snapshots by itself"),
     command(466, "replicaof", 3)
         .in_group(Group::Server, "5.0.0")
         .flags(&[ADMIN, NOSCRIPT, STALE, NO_ASYNC_LOADING])

@@ -13,8 +13,9 @@ use crate::node::Node;
 
 use super::cluster::shard_name;
 use super::memory::{client_bytes, percentage};
+use super::persistence;
 use super::reply::{host_and_port, is, text};
-use super::server::{REDIS_VERSION, is_leader, last_save_seconds, peers};
+use super::server::{REDIS_VERSION, is_leader, peers};
 
 /// A section: its name in INFO's arguments, its heading, and whether INFO shows it unasked.
 struct Section {
@@ -29,7 +30,7 @@ static SECTIONS: &[Section] = &[
     section("server", "Server", true, server),
     section("clients", "Clients", true, clients),
     section("memory", "Memory", true, memory),
-    section("persistence", "Persistence", true, persistence),
+    section("persistence", "Persistence", true, persistence::info),
     section("stats", "Stats", true, stats),
     section("replication", "Replication", true, replication),
     section("cpu", "CPU", true, cpu),
@@ -60,12 +61,12 @@ const fn section(
 
 /// Lines of `name:value`.
 #[derive(Default)]
-struct Fields {
+pub(super) struct Fields {
     lines: String,
 }
 
 impl Fields {
-    fn add(&mut self, name: impl Display, value: impl Display) {
+    pub(super) fn add(&mut self, name: impl Display, value: impl Display) {
         let _ = write!(self.lines, "{name}:{value}\r\n");
     }
 
@@ -208,28 +209,6 @@ fn memory(node: &Node, fields: &mut Fields) {
     fields.add("mem_aof_buffer", 0);
     fields.add("active_defrag_running", 0);
     fields.add("lazyfree_pending_objects", 0);
-}
-
-fn persistence(node: &Node, fields: &mut Fields) {
-    let log_status = if node.consensus.disk_full {
-        "err"
-    } else {
-        "ok"
-    };
-    fields.add("loading", 0);
-    fields.add("async_loading", 0);
-    fields.add("rdb_changes_since_last_save", 0);
-    fields.add("rdb_bgsave_in_progress", 0);
-    fields.add("rdb_last_save_time", last_save_seconds(node));
-    fields.add("rdb_last_bgsave_status", "ok");
-    fields.add("rdb_last_bgsave_time_sec", -1);
-    fields.add("rdb_current_bgsave_time_sec", -1);
-    fields.add("aof_enabled", 1);
-    fields.add("aof_rewrite_in_progress", 0);
-    fields.add("aof_rewrite_scheduled", 0);
-    fields.add("aof_last_bgrewrite_status", "ok");
-    fields.add("aof_last_write_status", log_status);
-    fields.add("aof_current_size", node.host.log_bytes);
 }
 
 fn stats(node: &Node, fields: &mut Fields) {
@@ -407,6 +386,8 @@ fn raft(node: &Node, fields: &mut Fields) {
     fields.add("raft_term", consensus.term.0);
     fields.add("raft_commit_index", consensus.commit.0);
     fields.add("raft_applied_index", consensus.applied.0);
+    fields.add("raft_first_index", consensus.first.0);
+    fields.add("raft_last_index", consensus.last.0);
     fields.add("raft_voters", voters.join(","));
     fields.add("raft_learners", "");
 }

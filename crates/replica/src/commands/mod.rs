@@ -20,6 +20,7 @@ mod latency;
 mod memory;
 mod parameters;
 mod password;
+mod persistence;
 mod pubsub;
 mod reply;
 mod scripting;
@@ -36,6 +37,7 @@ pub(crate) use admission::{
 };
 pub(crate) use client::{close_idle, resume_paused};
 pub(crate) use debug::sleep_us;
+pub(crate) use persistence::waits_for_save;
 
 use kv::CommandSpec;
 use resp::Encoder;
@@ -64,6 +66,8 @@ pub(crate) enum Schedule {
     /// As [`Schedule::Alone`], once the connection has slept for it: DEBUG SLEEP is answered when it
     /// is over.
     AfterSleep,
+    /// As [`Schedule::Alone`], once the snapshot that it asked for has ended: SAVE.
+    AfterSave,
 }
 
 /// A session command.
@@ -115,7 +119,9 @@ fn top_level(name: &str) -> Option<SessionCommand> {
         "info" => in_place(info::info),
         "time" => in_place(server::time),
         "role" => in_place(server::role),
-        "lastsave" => in_place(server::lastsave),
+        "lastsave" => in_place(persistence::lastsave),
+        "bgsave" => in_place(persistence::bgsave),
+        "save" => after_save(persistence::save),
         "lolwut" => in_place(server::lolwut),
         "shutdown" => alone(server::shutdown),
         "wait" => alone(server::wait),
@@ -145,6 +151,14 @@ fn read_alone(handler: Handler) -> SessionCommand {
 fn after_sleep(handler: Handler) -> SessionCommand {
     SessionCommand {
         schedule: Schedule::AfterSleep,
+        handler,
+    }
+}
+
+/// A command that runs alone, after its snapshot.
+fn after_save(handler: Handler) -> SessionCommand {
+    SessionCommand {
+        schedule: Schedule::AfterSave,
         handler,
     }
 }

@@ -1,4 +1,4 @@
-//! TIME, ROLE, WAIT, WAITAOF, LASTSAVE, SHUTDOWN, LOLWUT, MODULE, and facts that several commands
+//! TIME, ROLE, WAIT, WAITAOF, SHUTDOWN, LOLWUT, MODULE, and facts that several commands
 //! report.
 
 use std::fmt::Write as _;
@@ -64,19 +64,6 @@ pub(super) fn time(node: &mut Node, _client: ClientId, _args: &[&[u8]], out: &mu
     out.array(2);
     out.bulk_i64((wall_ms / 1_000) as i64);
     out.bulk_i64((wall_ms % 1_000 * 1_000) as i64);
-}
-
-/// `LASTSAVE`: the time of the last entry applied, since all that is applied is on disks.
-pub(super) fn lastsave(node: &mut Node, _client: ClientId, _args: &[&[u8]], out: &mut Encoder<'_>) {
-    out.integer(last_save_seconds(node) as i64);
-}
-
-/// See [`lastsave`].
-pub(super) fn last_save_seconds(node: &Node) -> u64 {
-    match node.machine.store.time_ms() {
-        0 => node.started.wall_ms / 1_000,
-        time_ms => time_ms / 1_000,
-    }
 }
 
 /// `ROLE`, in Redis's words: the leader is a master, the others are its slaves, and offsets are

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use raft::{ClusterId, GroupId, LogIndex, NodeId, Role, Term};
 use resp::{Encoder, Protocol};
 
+use crate::compaction::Compaction;
 use crate::config::{ClientId, ClientInfo, Config, HostStats, NodeInfo, Now};
 use crate::machine::Machine;
 use crate::node::{Consensus, Member, Node};
@@ -42,6 +43,7 @@ impl Node {
             machine: Machine::new(),
             sessions: Sessions::default(),
             pubsub: PubSub::default(),
+            compaction: Compaction::default(),
             stats: Stats::default(),
             slowlog: Slowlog::default(),
             members: (1..=count).map(|id| (NodeId(id), member(id))).collect(),
@@ -51,6 +53,7 @@ impl Node {
                 leader: Some(NodeId(1)),
                 commit: LogIndex(9),
                 applied: LogIndex(9),
+                first: LogIndex(1),
                 last: LogIndex(9),
                 leader_changes: 0,
                 disk_full: false,
@@ -175,6 +178,10 @@ fn config(count: u64) -> Config {
         entry_bytes_max: 16 << 20,
         batch_bytes_max: 1 << 20,
         unapplied_bytes_max: 64 << 20,
+        snapshot_log_bytes_min: Config::SNAPSHOT_LOG_BYTES_MIN,
+        snapshot_log_bytes_max: Config::SNAPSHOT_LOG_BYTES_MAX,
+        snapshot_state_percent: Config::SNAPSHOT_STATE_PERCENT,
+        log_tail_bytes: Config::LOG_TAIL_BYTES,
         clients_max: 10_000,
         output_bytes_max: 64 << 20,
         requirepass: None,

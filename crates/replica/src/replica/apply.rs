@@ -14,7 +14,7 @@ use super::Replica;
 
 /// Why a replica stops that finds batches of its own applied which it has not made. Raft's promises
 /// are broken by such a disk too: it has forgotten entries that it has acknowledged.
-const NUMBERS_USED: &str = "this node has been started under its present incarnation before: its \
+pub(super) const NUMBERS_USED: &str = "this node has been started under its present incarnation before: its \
      data directory is an old copy. Restore no copies; remove the node and add it under a new id";
 
 impl Replica {
@@ -30,6 +30,9 @@ impl Replica {
         };
         self.node.machine.begin_entry(entry.id.index, time_ms);
         self.node.stats.entries_applied += 1;
+        self.node
+            .compaction
+            .note_applied(&self.node.config, entry.id.index, entry.size_bytes());
         match entry.kind {
             EntryKind::Noop | EntryKind::Membership => {}
             EntryKind::Bootstrap => match Bootstrap::decode(&entry.payload) {

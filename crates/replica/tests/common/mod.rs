@@ -10,10 +10,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
-use raft::{ClusterId, GroupId, NodeId};
+use raft::{ClusterId, EntryId, GroupId, NodeId, SendSnapshot, SnapshotMeta};
 use replica::{
-    ClientId, ClientInfo, Config, Disconnect, NodeInfo, Now, Output, PeerInfo, PeerMessage,
-    Replica, Witness, Write, storage,
+    ClientId, ClientInfo, Config, Disconnect, LoadedSnapshot, NodeInfo, Now, Output, PeerInfo,
+    PeerMessage, Replica, Snapshot, SnapshotLoader, Witness, Write, storage,
 };
 use resp::{ReplyBuffer, Value};
 use vfs::{Crash, MemVfs};
@@ -36,6 +36,42 @@ pub struct World {
     /// Decides what becomes of each message when it is sent.
     pub fate: Judge,
     pub config: fn(&mut Config),
+    /// Transfers of snapshots that were asked for: from, and what.
+    pub transfers: VecDeque<(u64, SendSnapshot)>,
+    /// No transfer goes on while set.
+    pub transfers_stalled: bool,
+}
+
+/// A snapshot on a disk.
+#[derive(Clone)]
+pub struct Stored {
+    pub meta: SnapshotMeta,
+    pub head: bytes::Bytes,
+    pub blocks: Vec<Vec<u8>>,
+}
+
+impl Stored {
+    fn write(snapshot: Snapshot) -> Stored {
+        Stored {
+            meta: snapshot.meta,
+            head: snapshot.head,
+            blocks: snapshot.frozen.blocks().collect(),
+        }
+    }
+
+    pub fn bytes(&self) -> u64 {
+        let blocks: usize = self.blocks.iter().map(Vec::len).sum();
+        (self.head.len() + blocks) as u64
+    }
+
+    pub fn load(&self) -> LoadedSnapshot {
+        let mut loader = SnapshotLoader::new(&self.head).expect("a head");
+        assert_eq!(*loader.meta(), self.meta);
+        for block in &self.blocks {
+            loader.block(block).expect("a block");
+        }
+        loader.finish().expect("a whole snapshot")
+    }
 }
 
 /// Decides the fate of a message: from, to, what.
@@ -75,6 +111,15 @@ pub struct Node {
     pub pending: VecDeque<Write>,
     /// Nothing becomes durable while set.
     pub disk_stalled: bool,
+    /// Its newest snapshot, which outlives the process.
+    pub stored: Option<Stored>,
+    /// The snapshot being written.
+    pub writing: Option<Snapshot>,
+    /// No snapshot becomes durable while set.
+    pub snapshots_stalled: bool,
+    /// How many snapshots became durable, and how many of others were installed.
+    pub snapshots_taken: u32,
+    pub snapshots_installed: u32,
     /// Added to the world's wall clock, in ms.
     pub clock_offset_ms: i64,
     output: Output,
@@ -104,6 +149,22 @@ impl World {
         World::with(count, |_| {})
     }
 
+    /// A cluster that has a leader and has applied its bootstrap record everywhere.
+    pub fn ready_with(count: u64, config: fn(&mut Config)) -> World {
+        let mut world = World::with(count, config);
+        world.await_ready();
+        world
+    }
+
+    pub fn await_ready(&mut self) {
+        self.run_until("every node is ready", |world| {
+            world
+                .nodes
+                .iter()
+                .all(|node| node.replica.as_ref().is_some_and(Replica::is_ready))
+        });
+    }
+
     pub fn with(count: u64, config: fn(&mut Config)) -> World {
         let mut world = World {
             nodes: (1..=count).map(Node::new).collect(),
@@ -116,6 +177,8 @@ impl World {
             latency_ms: 0,
             fate: Box::new(|_, _, _| Fate::Arrives),
             config,
+            transfers: VecDeque::new(),
+            transfers_stalled: false,
         };
         for id in 1..=count {
             world.start(id);
@@ -125,14 +188,7 @@ impl World {
 
     /// A cluster that has a leader and has applied its bootstrap record everywhere.
     pub fn ready(count: u64) -> World {
-        let mut world = World::new(count);
-        world.run_until("every node is ready", |world| {
-            world
-                .nodes
-                .iter()
-                .all(|node| node.replica.as_ref().is_some_and(Replica::is_ready))
-        });
-        world
+        World::ready_with(count, |_| {})
     }
 
     pub fn node(&mut self, id: u64) -> &mut Node {
@@ -152,6 +208,7 @@ impl World {
         let mut dir = DataDir::open(vfs, Path::new("/data"), 7, id).expect("its own directory");
         let options = Options {
             segment_bytes: 256 << 10,
+            keep_tag: Some(storage::MEMBERSHIP_TAG),
             ..Options::default()
         };
         let (log, recovery) = dir.open_wal(options).expect("an intact log");
@@ -175,6 +232,10 @@ impl World {
             entry_bytes_max: 16 << 20,
             batch_bytes_max: 1 << 20,
             unapplied_bytes_max: 64 << 20,
+            snapshot_log_bytes_min: Config::SNAPSHOT_LOG_BYTES_MIN,
+            snapshot_log_bytes_max: Config::SNAPSHOT_LOG_BYTES_MAX,
+            snapshot_state_percent: Config::SNAPSHOT_STATE_PERCENT,
+            log_tail_bytes: Config::LOG_TAIL_BYTES,
             clients_max: 10_000,
             output_bytes_max: 64 << 20,
             requirepass: None,
@@ -182,7 +243,8 @@ impl World {
             info: NodeInfo::default(),
         };
         change(&mut config);
-        node.replica = Some(Replica::new(config, recovered, now).expect("valid"));
+        let snapshot = node.stored.as_ref().map(Stored::load);
+        node.replica = Some(Replica::new(config, recovered, snapshot, now).expect("valid"));
         for peer in 1..=count {
             if peer != id && self.node(peer).replica.is_some() {
                 self.connect(id, peer);
@@ -207,6 +269,7 @@ impl World {
         node.replica = None;
         node.log = None;
         node.pending.clear();
+        node.writing = None;
         node.vfs.crash(Crash::LoseUnsynced);
         node.replies.clear();
         node.unwritten.clear();
@@ -214,6 +277,7 @@ impl World {
         node.witnesses.clear();
         self.network
             .retain(|packet| packet.from != id && packet.to != id);
+        self.transfers.retain(|(from, _)| *from != id);
         let now = self.now;
         for node in &mut self.nodes {
             if let Some(replica) = &mut node.replica {
@@ -252,6 +316,7 @@ impl World {
             for index in 0..self.nodes.len() {
                 quiet &= !self.turn(index);
             }
+            quiet &= !self.transfer();
             if quiet
                 && self
                     .network
@@ -263,6 +328,46 @@ impl World {
             self.deliver();
         }
         panic!("the cluster does not settle");
+    }
+
+    /// Carries out one transfer of a snapshot. Whether there was one.
+    fn transfer(&mut self) -> bool {
+        if self.transfers_stalled {
+            return false;
+        }
+        let Some((from, request)) = self.transfers.pop_front() else {
+            return false;
+        };
+        let (now, to) = (self.now, request.to.0);
+        let is_cut = self.cut.contains(&(from, to)) || self.cut.contains(&(to, from));
+        let stored = self.node(from).stored.clone();
+        let stored = stored.filter(|stored| stored.meta.last.index >= request.least);
+        let last = stored
+            .as_ref()
+            .map_or(EntryId::ZERO, |stored| stored.meta.last);
+        let is_installed = match (stored, is_cut || self.node(to).replica.is_none()) {
+            (Some(stored), false) => {
+                self.install(to, stored);
+                true
+            }
+            _ => false,
+        };
+        self.replica(from)
+            .snapshot_sent(now, request.to, last, is_installed);
+        true
+    }
+
+    /// A node receives a snapshot, keeps and installs it.
+    pub fn install(&mut self, id: u64, stored: Stored) {
+        let now = self.local_now(id);
+        let node = self.node(id);
+        let loaded = stored.load();
+        let held = node.stored.as_ref().map(|held| held.meta.last.index);
+        if held.is_none_or(|held| held < stored.meta.last.index) {
+            node.stored = Some(stored);
+        }
+        node.snapshots_installed += 1;
+        self.replica(id).install(now, loaded);
     }
 
     /// Delivers the messages that are due.
@@ -320,6 +425,24 @@ impl World {
         assert_eq!(output.fatal, None, "node {} cannot go on", node.id);
         let mut busy = !output.messages.is_empty() || !output.writes.is_empty();
         let messages = std::mem::take(&mut output.messages);
+        busy |= output.snapshot.is_some() || !output.send_snapshots.is_empty();
+        if let Some(snapshot) = output.snapshot.take() {
+            assert!(node.writing.is_none(), "two snapshots at a time");
+            node.writing = Some(snapshot);
+        }
+        let requests = std::mem::take(&mut output.send_snapshots);
+        self.transfers
+            .extend(requests.into_iter().map(|request| (id, request)));
+        if !node.snapshots_stalled
+            && let Some(snapshot) = node.writing.take()
+        {
+            let stored = Stored::write(snapshot);
+            let (meta, bytes) = (stored.meta.clone(), stored.bytes());
+            node.stored = Some(stored);
+            node.snapshots_taken += 1;
+            replica.snapshot_written(now, meta, bytes);
+            busy = true;
+        }
         node.witnesses.append(&mut output.witnesses);
         node.unwritten.extend(output.flush.drain(..));
         for client in std::mem::take(&mut node.unwritten) {
@@ -526,6 +649,11 @@ impl Node {
             log: None,
             pending: VecDeque::new(),
             disk_stalled: false,
+            stored: None,
+            writing: None,
+            snapshots_stalled: false,
+            snapshots_taken: 0,
+            snapshots_installed: 0,
             clock_offset_ms: 0,
             output: Output::default(),
             replies: BTreeMap::new(),

@@ -328,6 +328,13 @@ impl Reactor {
                 OnFailure::Report => return Err(ServeError::Replicated(reason)),
             }
         }
+        if output.snapshot.take().is_some() {
+            replica.snapshot_failed(now, "this program does not write snapshots yet");
+        }
+        for request in output.send_snapshots.drain(..) {
+            let last = raft::EntryId::ZERO;
+            replica.snapshot_sent(now, request.to, last, false);
+        }
         disk.submit(&mut output.writes, &mut output.entry_reads);
         for (to, message) in output.messages.drain(..) {
             peers.send(to, &message, now.mono_us);

@@ -172,13 +172,17 @@ pub(super) fn replica() -> Replica {
         entry_bytes_max: 1 << 20,
         batch_bytes_max: 1 << 20,
         unapplied_bytes_max: 1 << 20,
+        snapshot_log_bytes_min: Config::SNAPSHOT_LOG_BYTES_MIN,
+        snapshot_log_bytes_max: Config::SNAPSHOT_LOG_BYTES_MAX,
+        snapshot_state_percent: Config::SNAPSHOT_STATE_PERCENT,
+        log_tail_bytes: Config::LOG_TAIL_BYTES,
         clients_max: 10,
         output_bytes_max: 1 << 20,
         requirepass: None,
         client_addr: String::new(),
         info: NodeInfo::default(),
     };
-    Replica::new(config, raft::Recovered::default(), Now::default()).expect("it is valid")
+    Replica::new(config, raft::Recovered::default(), None, Now::default()).expect("it is valid")
 }
 /// The same, after it has elected itself and applied the first entry of its log.
 pub(super) fn replica_that_has_applied() -> Replica {

@@ -176,6 +176,7 @@ impl Node {
         let mut dir = DataDir::open(vfs, Path::new(DATA_DIR), CLUSTER, self.id.0)?;
         let options = Options {
             segment_bytes: swarm.segment_bytes,
+            keep_tag: Some(storage::MEMBERSHIP_TAG),
             ..Options::default()
         };
         let (wal, recovery) = dir.open_wal(options)?;
@@ -206,7 +207,7 @@ impl Node {
             StartFailure::Refused("the memory of peers was taken before".to_owned())
         })?;
         let config = self.config(swarm, run.incarnation, tape);
-        let replica = Replica::new(config, recovered, now).map_err(refused)?;
+        let replica = Replica::new(config, recovered, None, now).map_err(refused)?;
         self.process = Some(Process {
             replica,
             output: Output::default(),
@@ -250,6 +251,10 @@ impl Node {
             entry_bytes_max: 1 << 20,
             batch_bytes_max: swarm.batch_bytes_max,
             unapplied_bytes_max: swarm.unapplied_bytes_max,
+            snapshot_log_bytes_min: Config::SNAPSHOT_LOG_BYTES_MIN,
+            snapshot_log_bytes_max: Config::SNAPSHOT_LOG_BYTES_MAX,
+            snapshot_state_percent: Config::SNAPSHOT_STATE_PERCENT,
+            log_tail_bytes: Config::LOG_TAIL_BYTES,
             clients_max: 100,
             output_bytes_max: 1 << 20,
             requirepass: None,

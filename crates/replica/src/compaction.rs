@@ -1,0 +1,288 @@
+//! When a snapshot is taken, and how far the log may then be cut.
+//!
+//! Replaying the log takes time and keeping it takes disk, so both are bounded by a share of the
+//! state: a snapshot is due when the entries applied since the last one hold more bytes than
+//! [`Config::snapshot_state_percent`] of what the last snapshot held, within
+//! [`Config::snapshot_log_bytes_min`] and [`Config::snapshot_log_bytes_max`]. Writing state then
+//! costs, over time, at most a constant share of writing the log (thesis, section 5.1.3).
+//!
+//! There is one snapshot at a time. One that fails is tried again later, not at once.
+
+use std::collections::VecDeque;
+
+use buggify::Point;
+use raft::{EntryId, LogIndex, SnapshotMeta};
+
+use crate::config::{Config, Now};
+
+/// How long to wait after a snapshot that failed, at first; doubles each time, up to
+/// [`RETRY_US_MAX`].
+const RETRY_US_MIN: u64 = 1_000_000;
+/// See [`RETRY_US_MIN`].
+const RETRY_US_MAX: u64 = 60_000_000;
+
+/// How finely the tail of the log is measured: marks per tail that is kept.
+const MARKS_PER_TAIL: u64 = 16;
+
+/// A state larger than this is not written only because the node stops.
+const CHEAP_STATE_BYTES_MAX: u64 = 32 << 20;
+
+/// At a clean exit a snapshot is taken if the log behind the last one has come so far, in parts of
+/// what makes one due anyway.
+const EXIT_PARTS: u64 = 8;
+
+/// The least entries between two snapshots that are taken without a reason, in a simulator.
+const ENTRIES_UNASKED: u64 = 5;
+
+/// Snapshots of this node: those that were, the one under way, the next.
+#[derive(Debug, Default)]
+pub(crate) struct Compaction {
+    /// Bytes of all entries applied since the start.
+    applied_bytes: u64,
+    /// How many there were.
+    applied_entries: u64,
+    /// Places in the log behind the last cut: up to and including the entry, `applied_bytes` then.
+    marks: VecDeque<(LogIndex, u64)>,
+    /// Writes executed since the start.
+    pub(crate) changes: u64,
+    /// The newest that is durable here.
+    last: Option<Last>,
+    /// The one being written.
+    running: Option<Running>,
+    /// One was asked for, and is cut at the end of the turn.
+    is_wanted: bool,
+    /// How many have been asked for or begun: the name of the latest.
+    begun: u64,
+    /// How many have ended.
+    ended: u64,
+    /// How the last one ended that did, and how long it took, in seconds.
+    outcome: Option<(Result<(), String>, u64)>,
+    /// None is begun by itself before this time, after one that failed.
+    retry_at_us: u64,
+    /// How long to wait after the next that fails.
+    retry_us: u64,
+}
+
+/// The newest snapshot that is durable on this node.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Last {
+    /// The last entry it contains.
+    pub(crate) last: EntryId,
+    /// Its size.
+    pub(crate) bytes: u64,
+    /// When it was finished, or, of one that was there at the start, its own time; ms since the
+    /// Unix epoch.
+    pub(crate) wall_ms: u64,
+    cut: Cut,
+}
+
+/// The figures when a snapshot was cut.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cut {
+    bytes: u64,
+    entries: u64,
+    changes: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Running {
+    last: EntryId,
+    cut: Cut,
+    started: Now,
+}
+
+impl Compaction {
+    /// An entry has been applied.
+    pub(crate) fn note_applied(&mut self, config: &Config, index: LogIndex, bytes: usize) {
+        self.applied_bytes += bytes as u64;
+        self.applied_entries += 1;
+        let apart = config.log_tail_bytes / MARKS_PER_TAIL;
+        let marked = self.marks.back().map_or(0, |&(_, bytes)| bytes);
+        if config.log_tail_bytes > 0 && self.applied_bytes - marked > apart {
+            self.marks.push_back((index, self.applied_bytes));
+        }
+    }
+
+    /// The state comes from a snapshot: it was loaded, or installed.
+    pub(crate) fn note_loaded(&mut self, meta: &SnapshotMeta, bytes: u64) {
+        self.marks.clear();
+        self.last = Some(Last {
+            last: meta.last,
+            bytes,
+            wall_ms: meta.time_ms,
+            cut: self.cut_now(),
+        });
+        // Figures are those of the log behind it. A snapshot under way is older, and of no use.
+        self.marks.push_back((meta.last.index, self.applied_bytes));
+    }
+
+    /// Asks for a snapshot, unless one is under way. Returns its name, for
+    /// [`Compaction::has_ended`].
+    pub(crate) fn request(&mut self) -> Option<u64> {
+        if self.is_running() {
+            return None;
+        }
+        self.is_wanted = true;
+        self.begun += 1;
+        Some(self.begun)
+    }
+
+    /// Whether a snapshot is asked for or under way.
+    pub(crate) fn is_running(&self) -> bool {
+        self.is_wanted || self.running.is_some()
+    }
+
+    /// Whether the snapshot of this name has ended, one way or the other.
+    pub(crate) fn has_ended(&self, name: u64) -> bool {
+        self.ended >= name
+    }
+
+    /// How the last one ended.
+    pub(crate) fn outcome(&self) -> Option<&Result<(), String>> {
+        self.outcome.as_ref().map(|(outcome, _)| outcome)
+    }
+
+    /// How long the last one took, in seconds.
+    pub(crate) fn took_seconds(&self) -> Option<u64> {
+        self.outcome.as_ref().map(|(_, seconds)| *seconds)
+    }
+
+    /// How long the one under way has taken, in seconds.
+    pub(crate) fn running_seconds(&self, now: Now) -> Option<u64> {
+        let running = self.running?;
+        Some(now.mono_us.saturating_sub(running.started.mono_us) / 1_000_000)
+    }
+
+    /// The newest that is durable here.
+    pub(crate) fn last(&self) -> Option<&Last> {
+        self.last.as_ref()
+    }
+
+    /// Bytes of the entries applied since the last snapshot was cut.
+    pub(crate) fn log_bytes(&self) -> u64 {
+        self.applied_bytes - self.last_cut().bytes
+    }
+
+    /// Writes executed since the last snapshot was cut.
+    pub(crate) fn changes_since_last(&self) -> u64 {
+        self.changes - self.last_cut().changes
+    }
+
+    /// Whether a snapshot is to be cut now.
+    pub(crate) fn is_due(&self, config: &Config, now: Now) -> bool {
+        if self.running.is_some() {
+            return false;
+        }
+        let entries = self.applied_entries - self.last_cut().entries;
+        let is_due = self.log_bytes() > self.log_bytes_max(config)
+            || (entries >= ENTRIES_UNASKED && buggify::point(Point::SnapshotUnasked));
+        self.is_wanted || (is_due && now.mono_us >= self.retry_at_us)
+    }
+
+    /// Whether a snapshot before a clean exit saves more time at the next start than it costs now.
+    pub(crate) fn is_cheap_at_exit(&self, config: &Config, state_bytes: u64) -> bool {
+        let bytes = state_bytes.max(self.last.map_or(0, |last| last.bytes));
+        bytes <= CHEAP_STATE_BYTES_MAX && self.log_bytes() > self.log_bytes_max(config) / EXIT_PARTS
+    }
+
+    /// Cuts a snapshot. The one that was asked for is this one.
+    pub(crate) fn begin(&mut self, last: EntryId, now: Now) {
+        if !std::mem::take(&mut self.is_wanted) {
+            self.begun += 1;
+        }
+        self.running = Some(Running {
+            last,
+            cut: self.cut_now(),
+            started: now,
+        });
+    }
+
+    /// What was asked for is there already: the state has not changed since the last one.
+    pub(crate) fn end_unchanged(&mut self, now: Now) {
+        self.is_wanted = false;
+        if let Some(last) = &mut self.last {
+            last.wall_ms = now.wall_ms;
+        }
+        self.end(Ok(()), 0);
+    }
+
+    /// What was asked for cannot be, or the one under way has failed.
+    pub(crate) fn fail(&mut self, reason: String, now: Now) {
+        self.is_wanted = false;
+        let seconds = self.running_seconds(now).unwrap_or(0);
+        self.running = None;
+        self.retry_us = (self.retry_us * 2).clamp(RETRY_US_MIN, RETRY_US_MAX);
+        self.retry_at_us = now.mono_us + self.retry_us;
+        self.end(Err(reason), seconds);
+    }
+
+    /// The one under way is durable. Returns whether it is newer than what this node has.
+    pub(crate) fn succeed(&mut self, last: EntryId, bytes: u64, now: Now) -> bool {
+        let Some(running) = self.running.take_if(|running| running.last == last) else {
+            return false;
+        };
+        self.retry_us = 0;
+        self.end(
+            Ok(()),
+            now.mono_us.saturating_sub(running.started.mono_us) / 1_000_000,
+        );
+        if self.last.is_some_and(|held| held.last.index >= last.index) {
+            return false;
+        }
+        self.last = Some(Last {
+            last,
+            bytes,
+            wall_ms: now.wall_ms,
+            cut: running.cut,
+        });
+        true
+    }
+
+    /// Up to where the log may be cut, so that a follower that is behind by less than
+    /// [`Config::log_tail_bytes`] need not be sent a snapshot.
+    pub(crate) fn cut_to(&mut self, config: &Config) -> LogIndex {
+        let Some(last) = self.last else {
+            return LogIndex(0);
+        };
+        let spare = self.applied_bytes.saturating_sub(config.log_tail_bytes);
+        if last.cut.bytes <= spare {
+            self.marks.retain(|&(index, _)| index > last.last.index);
+            return last.last.index;
+        }
+        let mut cut_to = LogIndex(0);
+        while let Some(&(index, bytes)) = self.marks.front()
+            && bytes <= spare
+            && index <= last.last.index
+        {
+            cut_to = index;
+            self.marks.pop_front();
+        }
+        cut_to
+    }
+
+    /// How much log makes a snapshot due.
+    fn log_bytes_max(&self, config: &Config) -> u64 {
+        let state_bytes = self.last.map_or(0, |last| last.bytes);
+        let share = state_bytes.saturating_mul(config.snapshot_state_percent) / 100;
+        share
+            .max(config.snapshot_log_bytes_min)
+            .min(config.snapshot_log_bytes_max)
+    }
+
+    fn end(&mut self, outcome: Result<(), String>, seconds: u64) {
+        self.ended = self.begun;
+        self.outcome = Some((outcome, seconds));
+    }
+
+    fn last_cut(&self) -> Cut {
+        self.last.map_or(Cut::default(), |last| last.cut)
+    }
+
+    fn cut_now(&self) -> Cut {
+        Cut {
+            bytes: self.applied_bytes,
+            entries: self.applied_entries,
+            changes: self.changes,
+        }
+    }
+}

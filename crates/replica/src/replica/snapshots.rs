@@ -1,0 +1,184 @@
+//! Snapshots of this replica: cut, and reported on; and those of others, installed.
+//!
+//! A snapshot is cut between two entries. Cutting copies no key: a thread of the shell turns the
+//! frozen state into blocks while the replica goes on, and says when they are durable. Then the log
+//! is cut behind it.
+
+use bytes::Bytes;
+use raft::{EntryId, NodeId, SnapshotMeta};
+
+use crate::config::{ClientId, Now};
+use crate::execute;
+use crate::output::Output;
+use crate::snapshot::{LoadedSnapshot, Snapshot};
+
+use super::Replica;
+use super::apply::NUMBERS_USED;
+
+impl Replica {
+    /// Asks for a snapshot of the present state, for a backup or because an older one turned out to
+    /// be damaged. It comes in the next [`Output::snapshot`], unless one is under way already.
+    pub fn request_snapshot(&mut self, now: Now) {
+        self.set_now(now);
+        self.node.compaction.request();
+    }
+
+    /// The snapshot is durable under its final name, and holds so many bytes. The log is cut behind
+    /// it.
+    pub fn snapshot_written(&mut self, now: Now, meta: SnapshotMeta, bytes: u64) {
+        self.set_now(now);
+        self.wake_savers();
+        if !self.node.compaction.succeed(meta.last, bytes, now) {
+            return;
+        }
+        tracing::info!(index = meta.last.index.0, bytes, "took a snapshot");
+        let cut_to = self.node.compaction.cut_to(&self.node.config);
+        self.raft.snapshot_taken(meta, cut_to);
+    }
+
+    /// The snapshot could not be written. Another is tried later.
+    pub fn snapshot_failed(&mut self, now: Now, reason: &str) {
+        self.set_now(now);
+        self.wake_savers();
+        tracing::warn!(
+            reason,
+            "a snapshot failed, the log is kept until one succeeds"
+        );
+        self.node.compaction.fail(reason.to_owned(), now);
+    }
+
+    /// The transfer of a snapshot to a follower has ended: that of the entries up to `last`, if it
+    /// came so far that one was chosen. Whether the follower has it now, installed and durable.
+    pub fn snapshot_sent(&mut self, now: Now, to: NodeId, last: EntryId, is_installed: bool) {
+        self.set_now(now);
+        self.raft.snapshot_sent(to, last, is_installed);
+    }
+
+    /// Puts the state of another node's snapshot, complete and durable here, in the place of this
+    /// one. It is ignored if it is not newer than what is known to be committed here.
+    ///
+    /// Clients stay. Commands of theirs that the snapshot contains have been executed, and what they
+    /// came to is not known: they are answered with UNCERTAIN. What it does not contain is handed to
+    /// the leader again. Subscribers have missed messages, and are disconnected.
+    pub fn install(&mut self, now: Now, snapshot: LoadedSnapshot) {
+        self.set_now(now);
+        if self.fatal.is_some() || !self.raft.install_snapshot(snapshot.meta.clone()) {
+            return;
+        }
+        let LoadedSnapshot {
+            meta,
+            mut machine,
+            bytes,
+        } = snapshot;
+        tracing::info!(
+            from = self.node.consensus.applied.0,
+            to = meta.last.index.0,
+            bytes,
+            "caught up by a snapshot"
+        );
+        let stats = self.node.machine.store.stats();
+        machine.store.continue_stats(stats);
+        self.node.machine = machine;
+        self.node.consensus.applied = meta.last.index;
+        self.node.compaction.note_loaded(&meta, bytes);
+        self.node.stats.snapshots_installed += 1;
+        self.check_own_numbers();
+        self.fail_contained();
+        self.disconnect_subscribers();
+        self.note_consensus();
+    }
+
+    /// Cuts a snapshot, if one is due: the turn is over, so that this is between two entries.
+    pub(super) fn cut_snapshot(&mut self, output: &mut Output) {
+        let now = self.node.now;
+        if self.fatal.is_some() || !self.node.compaction.is_due(&self.node.config, now) {
+            return;
+        }
+        let applied = self.node.consensus.applied;
+        if let Some(last) = self.node.compaction.last()
+            && last.last.index == applied
+        {
+            self.node.compaction.end_unchanged(now);
+            return self.wake_savers();
+        }
+        let store = &self.node.machine.store;
+        let meta = self.raft.snapshot_meta(store.time_ms());
+        let Some(head) = self.node.machine.head(meta.clone()) else {
+            let reason = "no leader has been elected yet, there is no state".to_owned();
+            self.node.compaction.fail(reason, now);
+            return self.wake_savers();
+        };
+        self.node.compaction.begin(meta.last, now);
+        output.snapshot = Some(Snapshot {
+            head: Bytes::from(head.encode()),
+            frozen: store.freeze(),
+            meta,
+        });
+    }
+
+    /// Before a clean exit: a snapshot, if it costs less than it saves at the next start.
+    pub(super) fn request_snapshot_at_exit(&mut self) {
+        let state_bytes = self.node.machine.store.keyspace_bytes() as u64;
+        let compaction = &mut self.node.compaction;
+        if compaction.is_cheap_at_exit(&self.node.config, state_bytes) {
+            compaction.request();
+        }
+    }
+
+    /// Takes note of the snapshot that the state was loaded from at the start.
+    pub(super) fn note_start(&mut self, meta: &SnapshotMeta, bytes: u64) {
+        self.node.consensus.applied = meta.last.index;
+        self.node.compaction.note_loaded(meta, bytes);
+        self.check_own_numbers();
+    }
+
+    /// Stops a replica that finds batches of its own in a state, which it has not made.
+    fn check_own_numbers(&mut self) {
+        let (node, incarnation) = (self.node.config.node, self.node.config.incarnation);
+        let next = self.gateway.next_sequence();
+        let is_used = self.node.machine.last_batch(node).is_some_and(|last| {
+            last.incarnation > incarnation
+                || (last.incarnation == incarnation && last.sequence >= next)
+        });
+        if is_used {
+            self.fatal = Some(NUMBERS_USED.to_owned());
+        }
+    }
+
+    /// Answers what a snapshot contains of this gateway's batches.
+    fn fail_contained(&mut self) {
+        let (node, incarnation) = (self.node.config.node, self.node.config.incarnation);
+        let last = self.node.machine.last_batch(node);
+        let contained = last
+            .filter(|last| last.incarnation == incarnation)
+            .map_or(0, |last| last.sequence);
+        let mut failed = Vec::new();
+        self.gateway
+            .contained(contained, self.node.now.mono_us, &mut failed);
+        for (plan, failure) in failed {
+            execute::fail(&mut self.node, &plan, failure);
+        }
+        self.answer_refused();
+    }
+
+    /// Messages published in entries that the snapshot stands for never come.
+    fn disconnect_subscribers(&mut self) {
+        let subscribers: Vec<ClientId> = self
+            .node
+            .sessions
+            .iter()
+            .filter(|(_, session)| session.subscription_count() + session.shard_channels.len() > 0)
+            .map(|(client, _)| client)
+            .collect();
+        for client in subscribers {
+            self.node.close(client);
+        }
+    }
+
+    /// Clients that wait for a snapshot look again.
+    fn wake_savers(&mut self) {
+        for client in std::mem::take(&mut self.waiting) {
+            self.node.wake(client);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Snapshots: the replicated state after one entry of the log, on its way out and back in.
+
+use bytes::Bytes;
+use kv::Frozen;
+use raft::SnapshotMeta;
+
+use crate::head::Head;
+use crate::machine::Machine;
+
+/// The state after one entry, cut off: for a thread of the shell to write while the replica goes on.
+///
+/// Write `head` and then the blocks of `frozen`; [`SnapshotLoader`] takes them back in that order.
+/// Say what came of it by [`crate::Replica::snapshot_written`] or
+/// [`crate::Replica::snapshot_failed`]: there is no other snapshot before that.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// What it stands for: the state after `meta.last`.
+    pub meta: SnapshotMeta,
+    /// All of the state that is not a key. Opaque outside this crate.
+    pub head: Bytes,
+    /// The keys.
+    pub frozen: Frozen,
+}
+
+/// Rebuilds the state from a snapshot's head and blocks: in a thread of the shell, since it takes as
+/// long as there are keys.
+#[derive(Debug)]
+pub struct SnapshotLoader {
+    head: Head,
+    keys: kv::SnapshotLoader,
+    bytes: u64,
+}
+
+/// A state that was read back, for [`crate::Replica::new`] or [`crate::Replica::install`].
+#[derive(Debug)]
+pub struct LoadedSnapshot {
+    /// What it stands for.
+    pub meta: SnapshotMeta,
+    pub(crate) machine: Machine,
+    /// Bytes of its head and blocks.
+    pub(crate) bytes: u64,
+}
+
+/// A snapshot cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct SnapshotError(String);
+
+impl SnapshotLoader {
+    /// Begins with a snapshot's head.
+    ///
+    /// # Errors
+    /// If a later version has written it, or its bytes make no sense.
+    pub fn new(head: &[u8]) -> Result<Self, SnapshotError> {
+        let bytes = head.len() as u64;
+        let head = Head::decode(head).map_err(|error| SnapshotError(error.to_string()))?;
+        let keys = kv::SnapshotLoader::new(
+            head.bootstrap.secret,
+            head.meta.last.index.0,
+            head.meta.time_ms,
+        );
+        Ok(SnapshotLoader { head, keys, bytes })
+    }
+
+    /// What the snapshot stands for.
+    pub fn meta(&self) -> &SnapshotMeta {
+        &self.head.meta
+    }
+
+    /// Takes the next block.
+    ///
+    /// # Errors
+    /// If its bytes make no sense.
+    pub fn block(&mut self, block: &[u8]) -> Result<(), SnapshotError> {
+        self.bytes += block.len() as u64;
+        self.keys
+            .block(block)
+            .map_err(|error| SnapshotError(error.to_string()))
+    }
+
+    /// Ends the snapshot: that was its last block.
+    ///
+    /// # Errors
+    /// If they do not hold as many keys as the head says.
+    pub fn finish(self) -> Result<LoadedSnapshot, SnapshotError> {
+        let (keys, expected) = (self.keys.key_count() as u64, self.head.keys);
+        if keys != expected {
+            return Err(SnapshotError(format!(
+                "the snapshot's head speaks of {expected} keys, its blocks hold {keys}"
+            )));
+        }
+        let store = self.keys.finish();
+        Ok(LoadedSnapshot {
+            meta: self.head.meta.clone(),
+            machine: Machine::of_snapshot(self.head, store),
+            bytes: self.bytes,
+        })
+    }
+}
