@@ -230,30 +230,48 @@ impl Input {
     fn fill(&mut self, target: &mut [u8]) -> Result<(), SnapshotError> {
         let mut filled = 0;
         while filled < target.len() {
-            if self.taken == self.buffer.len() {
-                self.refill()?;
-            }
-            let available = &self.buffer[self.taken..];
-            let count = available.len().min(target.len() - filled);
-            target[filled..filled + count].copy_from_slice(&available[..count]);
+            let count = match &self.buffer[self.taken..] {
+                // A long body is read to where it is to be, not by way of the buffer.
+                [] if target.len() - filled >= READ_BYTES => {
+                    self.read_to(&mut target[filled..], self.offset)?
+                }
+                [] => {
+                    self.refill()?;
+                    0
+                }
+                available => {
+                    let count = available.len().min(target.len() - filled);
+                    target[filled..filled + count].copy_from_slice(&available[..count]);
+                    self.taken += count;
+                    count
+                }
+            };
             filled += count;
-            self.taken += count;
             self.offset += count as u64;
         }
         Ok(())
     }
 
-    /// Reads the next piece; at least a byte.
+    /// Reads the next piece into the buffer.
     fn refill(&mut self) -> Result<(), SnapshotError> {
-        self.buffer.resize(READ_BYTES, 0);
-        let read = self.file.read_full_at(self.offset, &mut self.buffer);
-        let read = read.map_err(failed("reading", &self.path))?;
-        self.buffer.truncate(read);
+        let left = self.file_bytes - self.offset;
+        let count = usize::try_from(left).unwrap_or(usize::MAX).min(READ_BYTES);
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.resize(count, 0);
+        let read = self.read_to(&mut buffer, self.offset)?;
+        buffer.truncate(read);
+        self.buffer = buffer;
         self.taken = 0;
-        if read == 0 {
-            return Err(self.damaged(self.offset, DamageKind::CutShort));
-        }
         Ok(())
+    }
+
+    /// Reads at least a byte.
+    fn read_to(&self, target: &mut [u8], offset: u64) -> Result<usize, SnapshotError> {
+        let read = self.file.read_full_at(offset, target);
+        match read.map_err(failed("reading", &self.path))? {
+            0 => Err(self.damaged(offset, DamageKind::CutShort)),
+            read => Ok(read),
+        }
     }
 
     fn damaged(&self, offset: u64, kind: DamageKind) -> SnapshotError {

@@ -42,8 +42,8 @@ pub enum ReceiveError {
         /// The length of the file as announced.
         bytes: u64,
     },
-    /// Peer or disk: the file is not what was announced, or it could not be written. What was
-    /// received of it is gone if it was complete: the next attempt begins anew.
+    /// Peer or disk: the file is not what was announced, or it could not be written. After damage and
+    /// after a failed sync, what was received of it is gone: the next attempt begins anew.
     #[error(transparent)]
     File(#[from] SnapshotError),
 }
@@ -164,8 +164,12 @@ impl Receiver {
     }
 
     fn sync(&mut self) -> Result<(), SnapshotError> {
-        let synced = self.file.sync_data();
-        synced.map_err(failed("syncing", &self.path))?;
+        if let Err(source) = self.file.sync_data() {
+            // What a failed sync left is unknown, a later one that succeeds proves nothing, and
+            // reading it back shows the kernel's memory: see the promises of `vfs`.
+            self.directory.remove(vec![self.path.clone()])?;
+            return Err(failed("syncing", &self.path)(source));
+        }
         self.synced_bytes = self.received_bytes;
         Ok(())
     }
