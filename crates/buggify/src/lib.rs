@@ -49,3 +49,11 @@ pub fn point(point: Point) -> bool {
         false
     }
 }
+
+/// Whether a rare thing may happen at all in this run: judges that know the rare thing allow for it.
+#[cfg(not(feature = "on"))]
+#[inline(always)]
+pub fn is_active(point: Point) -> bool {
+    let _ = point;
+    false
+}

@@ -18,7 +18,9 @@ mod client;
 mod cluster;
 mod dev;
 mod failure;
+mod import;
 mod login;
+mod progress;
 mod serve;
 mod status;
 mod transport;
@@ -52,6 +54,8 @@ enum Command {
     Cli(cli::CliArguments),
     /// Show the nodes of a cluster.
     Status(status::StatusArguments),
+    /// Import the keys of a Redis, from its RDB file or while it runs.
+    Import(import::ImportArguments),
     /// Look into the log of a node that is not running.
     #[command(subcommand)]
     Wal(wal_tools::WalCommand),
@@ -74,6 +78,7 @@ fn main() -> ExitCode {
         Command::Dev(arguments) => dev::run(&arguments),
         Command::Cli(arguments) => cli::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Import(arguments) => import::run(&arguments),
         Command::Wal(command) => wal_tools::run(&command),
     };
     match outcome {

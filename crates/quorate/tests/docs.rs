@@ -56,6 +56,7 @@ fn every_command_that_the_readme_shows_runs() {
         .partition(|command| command.starts_with("quorate serve --node-id"));
     let ci = std::fs::read_to_string(root().join(".ci/run")).expect(".ci/run");
 
+    let redis = Redis::start(dir.path());
     let dev = Running::start(
         dir.path(),
         &format!("quorate dev --ephemeral --port {ports}"),
@@ -71,6 +72,13 @@ fn every_command_that_the_readme_shows_runs() {
             Some(tool @ ("redis-cli" | "curl")) if !is_installed(tool) => {
                 eprintln!("skipped, {tool} is not installed: {command}");
             }
+            _ if command.contains("import") || command.contains("6379") => match &redis {
+                Some(redis) => {
+                    let command = command.replace("6379", &redis.port.to_string());
+                    run(dir.path(), &moved(&command, ports));
+                }
+                None => eprintln!("skipped, Redis is not installed: {command}"),
+            },
             _ => run(dir.path(), &moved(command, ports)),
         }
     }
@@ -164,6 +172,34 @@ fn succeeds(dir: &Path, command: &str) -> bool {
         .expect("a shell")
         .status
         .success()
+}
+
+/// The Redis that the README imports from.
+struct Redis {
+    port: u16,
+    _process: Running,
+}
+
+impl Redis {
+    /// `None` where there is no Redis.
+    fn start(dir: &Path) -> Option<Redis> {
+        if !is_installed("redis-server") || !is_installed("redis-cli") {
+            return None;
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        drop(listener);
+        let process = Running::start(dir, &format!("redis-server --port {port} --save ''"));
+        process.wait_for("Ready to accept connections");
+        run(
+            dir,
+            &format!("redis-cli -p {port} mset greeting hi visitor you"),
+        );
+        Some(Redis {
+            port,
+            _process: process,
+        })
+    }
 }
 
 fn is_installed(tool: &str) -> bool {
