@@ -54,6 +54,10 @@ canaries! {
     LowerTermLeaderIgnored = 3;
     /// A pre-vote of a lower term gets no answer, so that the sender never learns the term.
     LowerTermPreVoteIgnored = 4;
+    /// A learner refuses its vote, although the candidate knows that it is a voter by now.
+    LearnerRefusesVote = 6;
+    /// A candidate that is only in the old half of a joint configuration does not vote for itself.
+    CandidateOfOldHalfNoSelfVote = 7;
     /// A node that hears its leader helps to replace it all the same.
     LiveLeaderDeposed = 8;
     /// Leadership is handed over before the target has all of the log.
@@ -110,12 +114,28 @@ canaries! {
     LostAppendNotRepaired = 34;
     /// Proposals are taken without bound while nothing is committed.
     UncommittedWithoutBound = 35;
+    /// A new leader changes the members before it has committed an entry of its own term.
+    ChangeBeforeOwnTermCommit = 36;
+    /// Members are changed while an earlier change is not committed.
+    TwoChangesAtOnce = 37;
+    /// A leader that removes itself counts its own disk all the same.
+    RemovedLeaderCountsItself = 38;
+    /// The leader forgets a node as soon as it has appended its removal.
+    PeerDroppedBeforeCommit = 39;
+    /// A joint configuration is left only by the leader that entered it.
+    AutoLeaveForgotten = 40;
+    /// A learner counts as if it were a voter.
+    LearnerCounts = 42;
     /// A read is confirmed by a single follower, whatever the size of the cluster.
     ReadQuorumTooSmall = 42;
+    /// A learner is promoted that has not been heard from, or is far behind.
+    DeadLearnerPromoted = 44;
     /// Commitment is not looked at again when the leader's own disk catches up.
     OwnDiskNotRecounted = 45;
     /// An acceptance from an earlier term counts in this one.
     AcceptanceOfOldTermCounts = 47;
+    /// An answer from before a member left and joined again counts.
+    LateAnswerOfOldSession = 47;
     /// After a restart what was committed counts as applied, though its effects are gone.
     AppliedWithoutEffects = 49;
     /// The commit index on disk may be ahead of the log on disk.

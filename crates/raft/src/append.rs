@@ -7,7 +7,7 @@ use crate::message::{
     AppendEntries, AppendEntriesResponse, AppendOutcome, Heartbeat, HeartbeatResponse,
 };
 use crate::raft::{Raft, State};
-use crate::types::{Entry, EntryId, LogIndex, NodeId, Round};
+use crate::types::{Entry, EntryId, LogIndex, NodeId, Round, Session};
 
 impl Raft {
     /// Refuses an append that would change what is committed. An honest leader's never does: it
@@ -35,8 +35,10 @@ impl Raft {
             prev,
             commit,
             round,
+            session,
             entries,
         } = append;
+        self.begin_session(session);
         // What a snapshot has replaced is committed, hence equal.
         let is_below_base = prev.index < self.log.base().index;
         if !is_below_base && !self.log.contains(prev) {
@@ -53,6 +55,7 @@ impl Raft {
                 AppendEntriesResponse {
                     term,
                     round,
+                    session,
                     outcome,
                 },
             );
@@ -67,7 +70,7 @@ impl Raft {
             true => self.commit_up_to(commit.min(self.log.last().index)),
         }
         if match_index > self.log.durable() {
-            self.echo_round_early(from, round);
+            self.echo_round_early(from, round, session);
             if self.owes_acceptance(match_index) {
                 return;
             }
@@ -78,6 +81,7 @@ impl Raft {
             AppendEntriesResponse {
                 term,
                 round,
+                session,
                 outcome,
             },
         );
@@ -118,7 +122,7 @@ impl Raft {
 
     /// A leader that waits for a round need not wait for this node's disk: an acceptance will be
     /// late, so the round is answered ahead of it.
-    fn echo_round_early(&mut self, from: NodeId, round: Round) {
+    fn echo_round_early(&mut self, from: NodeId, round: Round, session: Session) {
         if let State::Follower(follower) = &mut self.state
             && round > follower.round_echoed
             && !buggify::point(Point::RoundNotEchoedEarly)
@@ -129,6 +133,7 @@ impl Raft {
                 HeartbeatResponse {
                     term: self.term,
                     round,
+                    session,
                 },
             );
         }
@@ -146,13 +151,37 @@ impl Raft {
         is_owed
     }
 
+    /// The leader has taken this node for a new member since: what is owed to an earlier session is
+    /// of no use to it, so it is said anew.
+    fn begin_session(&mut self, session: Session) {
+        if let State::Follower(follower) = &mut self.state
+            && session > follower.session
+        {
+            follower.session = session;
+            follower.acceptance_said = LogIndex(0);
+            follower.round_echoed = Round(0);
+        }
+    }
+
     pub(crate) fn on_heartbeat(&mut self, from: NodeId, heartbeat: Heartbeat) {
         self.commit_up_to(heartbeat.commit);
         if let State::Follower(follower) = &mut self.state {
             follower.round_echoed = follower.round_echoed.max(heartbeat.round);
         }
-        let Heartbeat { term, round, .. } = heartbeat;
-        self.outbox.send(from, HeartbeatResponse { term, round });
+        let Heartbeat {
+            term,
+            round,
+            session,
+            ..
+        } = heartbeat;
+        self.outbox.send(
+            from,
+            HeartbeatResponse {
+                term,
+                round,
+                session,
+            },
+        );
     }
 
     fn commit_up_to(&mut self, index: LogIndex) {

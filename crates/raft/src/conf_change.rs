@@ -44,7 +44,7 @@ impl MembershipChange {
     /// The configuration to be put in force, in one step or as the first of two.
     ///
     /// # Errors
-    /// If the change makes no sense here, or would be unsafe. Whether nodes are alive and have
+    /// If the change makes no sense here, or would be dangerous. Whether nodes are alive and have
     /// caught up is not asked.
     pub fn apply_to(&self, conf: &ConfState) -> Result<ConfState, MembershipError> {
         let target = self.target(conf)?;

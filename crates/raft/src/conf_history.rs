@@ -7,10 +7,14 @@
 //! was learned from the dropped entries goes with them (or a phantom voter stays: openraft issue
 //! 1808).
 
+use std::borrow::Cow;
+
+use buggify::Canary;
+
 use crate::config::{ConfigError, Recovered};
 use crate::log::Log;
 use crate::membership::ConfState;
-use crate::types::LogIndex;
+use crate::types::{LogIndex, NodeId};
 
 /// See the module.
 ///
@@ -68,6 +72,16 @@ impl ConfHistory {
     /// The configuration in force: the latest in the log.
     pub(crate) fn latest(&self) -> &ConfState {
         self.later.last().map_or(&self.base.1, |(_, conf)| conf)
+    }
+
+    /// The configuration that a leader commits by. It counts itself only as its entry says: when it
+    /// removes itself, the others commit that without it (thesis, section 4.2.2).
+    pub(crate) fn counted_by(&self, leader: NodeId) -> Cow<'_, ConfState> {
+        let mut conf = Cow::Borrowed(self.latest());
+        if buggify::canary(Canary::RemovedLeaderCountsItself) {
+            conf.to_mut().voters.insert(leader);
+        }
+        conf
     }
 
     /// The position of the entry that brought it; of the base if none did since.
@@ -129,7 +143,6 @@ impl ConfHistory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::NodeId;
 
     fn conf(voters: u64) -> ConfState {
         ConfState::of_voters((1..=voters).map(NodeId))

@@ -9,6 +9,7 @@ use crate::ready::{Persist, Ready, SoftState};
 impl Raft {
     /// What is to be done now. To be called after an input, or several, until it returns `None`.
     pub fn ready(&mut self) -> Option<Ready> {
+        self.drive_membership();
         self.replicate();
         self.forward_reads();
         let apply = self.take_apply();

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 
 use buggify::Canary;
 
+use crate::membership::ConfState;
 use crate::message::{
     AppendEntriesResponse, AppendOutcome, Envelope, HeartbeatResponse, Message, RequestPreVote,
     RequestPreVoteResponse, RequestVote, RequestVoteResponse,
 };
 use crate::quorum::{self, VoteOutcome};
 use crate::raft::{Follower, Raft, State};
-use crate::types::{EntryId, NodeId, Round};
+use crate::types::{EntryId, NodeId, Round, Session};
 
 /// Votes by voter: granted or refused.
 pub(crate) type Votes = BTreeMap<NodeId, bool>;
@@ -21,8 +22,8 @@ pub(crate) type Votes = BTreeMap<NodeId, bool>;
 const EARLY_ELECTION_STAGGER_TICKS: u32 = 2;
 
 impl Raft {
-    /// Starts an election now, whatever the timer says. A leader goes on leading, and a learner
-    /// has nobody to lead.
+    /// Starts an election now, whatever the timer says. A leader goes on leading, and a learner, or
+    /// one who does not belong (any more, or yet), has nobody to lead.
     pub fn campaign(&mut self) {
         self.start_election();
         self.check();
@@ -48,13 +49,21 @@ impl Raft {
         }
     }
 
+    /// Whether this node is a voter: in the configuration in force, or in the committed one. One that
+    /// a change removes may be the only one that has the change, and is needed until it is committed
+    /// (thesis, section 4.2.2 and figure 4.6); its own vote does not count then.
+    pub(crate) fn may_campaign(&self) -> bool {
+        let id = self.config.id;
+        let mut confs = self.confs.since(self.log.commit());
+        confs.any(|conf| conf.is_voter(id))
+    }
+
     /// Asks whether an election can be won, before it disturbs a leader that others still hear.
     fn start_election(&mut self) {
         let promise_is_durable = self.writes.durable_promise() == self.promise();
-        let is_voter = self.confs.latest().is_voter(self.config.id);
         // One whose last vote is not durable yet has a slow disk, not a lost election: more terms
         // would only queue up behind it.
-        if !is_voter || self.is_leader() || !promise_is_durable {
+        if !self.may_campaign() || self.is_leader() || !promise_is_durable {
             return;
         }
         if buggify::canary(Canary::NoPreVote) {
@@ -129,7 +138,7 @@ impl Raft {
             }
             return;
         }
-        if self.is_up_to_date(message.last) {
+        if self.is_up_to_date(message.last) && !self.refuses_as_learner() {
             let grant = RequestPreVoteResponse {
                 term: message.term,
                 granted: true,
@@ -169,7 +178,7 @@ impl Raft {
         let State::PreCandidate(votes) = &mut self.state else {
             return;
         };
-        votes.entry(from).or_insert(granted);
+        note_vote(votes, from, granted, self.confs.latest(), self.config.id);
         match quorum::vote_outcome(self.confs.latest(), votes) {
             VoteOutcome::Won => self.start_campaign(false),
             VoteOutcome::Lost => self.become_follower(self.term, None),
@@ -183,7 +192,7 @@ impl Raft {
             Some(vote) => vote == from,
             None => self.leader().is_none(),
         };
-        let granted = is_free && self.is_up_to_date(message.last);
+        let granted = is_free && self.is_up_to_date(message.last) && !self.refuses_as_learner();
         if granted {
             self.vote = Some(from);
             match self.state {
@@ -204,7 +213,7 @@ impl Raft {
         let State::Candidate(votes) = &mut self.state else {
             return;
         };
-        votes.entry(from).or_insert(granted);
+        note_vote(votes, from, granted, self.confs.latest(), self.config.id);
         let own_vote_counts = votes.contains_key(&self.config.id);
         match quorum::vote_outcome(self.confs.latest(), votes) {
             // Others may make a quorum while the own vote is still on its way to the disk; a leader
@@ -224,6 +233,11 @@ impl Raft {
         }
     }
 
+    /// A mistake: to vote only if this node's own configuration, which may be old, says so.
+    fn refuses_as_learner(&self) -> bool {
+        buggify::canary(Canary::LearnerRefusesVote) && !self.confs.latest().is_voter(self.config.id)
+    }
+
     /// Whether a log that ends with `last` holds everything that this one may have helped to commit
     /// (paper, section 5.4.1).
     fn is_up_to_date(&self, last: EntryId) -> bool {
@@ -232,7 +246,7 @@ impl Raft {
 
     /// The leader asks this node to take over.
     pub(crate) fn on_timeout_now(&mut self) {
-        if self.confs.latest().is_voter(self.config.id) {
+        if self.may_campaign() {
             self.start_campaign(true);
         }
     }
@@ -288,6 +302,7 @@ impl Raft {
                     AppendEntriesResponse {
                         term,
                         round: Round(0),
+                        session: Session(0),
                         outcome,
                     },
                 );
@@ -298,10 +313,24 @@ impl Raft {
                     HeartbeatResponse {
                         term,
                         round: Round(0),
+                        session: Session(0),
                     },
                 );
             }
             _ => {}
         }
+    }
+}
+
+/// Notes a vote. It is the candidate's configuration that says who votes: the voter may not know yet
+/// that it is one (etcd pull request 10998). The candidate's own is noted even if it does not count,
+/// because nobody leads before its vote is durable.
+fn note_vote(votes: &mut Votes, from: NodeId, granted: bool, conf: &ConfState, id: NodeId) {
+    let is_of_old_half = from == id && !conf.voters.contains(&id);
+    if is_of_old_half && buggify::canary(Canary::CandidateOfOldHalfNoSelfVote) {
+        return;
+    }
+    if conf.is_voter(from) || from == id {
+        votes.entry(from).or_insert(granted);
     }
 }

@@ -32,7 +32,7 @@ pub enum StepError {
         /// This node.
         id: NodeId,
     },
-    /// The sender is no member of the group, or is this very node.
+    /// The sender is nobody, or this very node. (Strangers are heard: see `Raft::step`.)
     #[error("message from {from}, which is not a peer")]
     NotAPeer {
         /// The sender.

@@ -4,7 +4,7 @@
 
 use crate::quorum;
 use crate::raft::{Leader, Raft, State};
-use crate::types::LogIndex;
+use crate::types::{LogIndex, NodeId};
 
 /// Checks all that can be checked without walking the log.
 pub(crate) fn check(raft: &Raft) {
@@ -86,10 +86,21 @@ fn check_leader(raft: &Raft, leader: &Leader) {
     if let Some(transfer) = &leader.transfer {
         assert!(transfer.to != id, "a transfer to the leader itself");
     }
-    // Committed in this term means durable on a quorum (QuorumLogInv of the Raft proof).
-    let commit = raft.log.commit();
-    if commit >= leader.term_start {
-        let held = quorum::reached(raft.confs.latest(), |voter| {
+    let lacks = |node: &NodeId| *node != id && !leader.progress.contains_key(node);
+    let unknown = raft.confs.latest().members().into_iter().find(lacks);
+    assert!(unknown.is_none(), "a leader that does not know {unknown:?}");
+    check_commit(raft, leader);
+}
+
+/// Committed in this term means durable on a quorum (QuorumLogInv of the Raft proof): of the
+/// configuration in force then, which is the one at the commit index or a later one.
+fn check_commit(raft: &Raft, leader: &Leader) {
+    let (id, commit) = (raft.config.id, raft.log.commit());
+    if commit < leader.term_start {
+        return;
+    }
+    let held = |conf| {
+        quorum::reached(conf, |voter| {
             let matched = leader
                 .progress
                 .get(&voter)
@@ -99,10 +110,11 @@ fn check_leader(raft: &Raft, leader: &Leader) {
             } else {
                 matched
             }
-        });
-        assert!(
-            commit <= held,
-            "{commit} is committed, but a quorum holds only {held}"
-        );
-    }
+        })
+    };
+    let most = raft.confs.since(commit).map(held).max();
+    assert!(
+        most >= Some(commit),
+        "{commit} is committed, but a quorum holds only {most:?}"
+    );
 }

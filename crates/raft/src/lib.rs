@@ -150,5 +150,5 @@ pub use crate::snapshot::{SendSnapshot, SnapshotMeta};
 pub use crate::status::{PeerStatus, Status};
 pub use crate::types::{
     ClusterId, Entry, EntryId, EntryKind, GroupId, HardState, HardStateError, LogIndex, NodeId,
-    ReadRequestId, ReadToken, Role, Round, Term, UnknownEntryKind, WriteId,
+    ReadRequestId, ReadToken, Role, Round, Session, Term, UnknownEntryKind, WriteId,
 };

@@ -7,7 +7,9 @@ use std::fmt;
 
 use crate::conf_change::ConfChange;
 use crate::error::StepError;
-use crate::types::{ClusterId, Entry, EntryId, EntryKind, GroupId, LogIndex, NodeId, Round, Term};
+use crate::types::{
+    ClusterId, Entry, EntryId, EntryKind, GroupId, LogIndex, NodeId, Round, Session, Term,
+};
 
 /// A message with its address. Cluster and group are part of it, so that a message that strays
 /// into another cluster is refused and not believed.
@@ -122,6 +124,24 @@ impl Message {
         }
     }
 
+    /// The session that is answered, if this is an answer to a leader.
+    pub(crate) fn answered_session(&self) -> Option<Session> {
+        match self {
+            Message::AppendEntriesResponse(response) => Some(response.session),
+            Message::HeartbeatResponse(response) => Some(response.session),
+            _ => None,
+        }
+    }
+
+    /// The session of a leader's message, or of the answer to one.
+    fn session(&self) -> Session {
+        match self {
+            Message::AppendEntries(append) => append.session,
+            Message::Heartbeat(heartbeat) => heartbeat.session,
+            _ => self.answered_session().unwrap_or_default(),
+        }
+    }
+
     /// Whether only the leader of the message's term can have sent it.
     pub fn is_from_leader(&self) -> bool {
         matches!(
@@ -186,6 +206,8 @@ pub struct AppendEntries {
     pub commit: LogIndex,
     /// The round this message belongs to.
     pub round: Round,
+    /// The session of the receiver with the leader.
+    pub session: Session,
     /// Entries at consecutive positions after `prev`.
     pub entries: Vec<Entry>,
 }
@@ -237,6 +259,8 @@ pub struct AppendEntriesResponse {
     pub term: Term,
     /// The round of the message that is answered.
     pub round: Round,
+    /// The session that message named.
+    pub session: Session,
     /// What became of it.
     pub outcome: AppendOutcome,
 }
@@ -270,6 +294,8 @@ pub struct Heartbeat {
     pub commit: LogIndex,
     /// The round this message belongs to.
     pub round: Round,
+    /// The session of the receiver with the leader.
+    pub session: Session,
 }
 
 /// The answer to [`Heartbeat`]; also sent ahead of an [`AppendEntriesResponse`] that waits for the
@@ -280,6 +306,8 @@ pub struct HeartbeatResponse {
     pub term: Term,
     /// The round of the message that is answered.
     pub round: Round,
+    /// The session that message named.
+    pub session: Session,
 }
 
 /// A follower asks for a read index (thesis, section 6.4).
@@ -343,6 +371,9 @@ impl fmt::Display for Envelope {
 impl fmt::Display for Message {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} {}", self.kind(), self.term())?;
+        if self.session() != Session(0) {
+            write!(formatter, " session={}", self.session().0)?;
+        }
         match self {
             Message::RequestPreVote(RequestPreVote { last, .. }) => {
                 write!(formatter, " last={last}")

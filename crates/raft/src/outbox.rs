@@ -48,6 +48,7 @@ impl Outbox {
                 Message::AppendEntriesResponse(AppendEntriesResponse {
                     term,
                     round,
+                    session,
                     outcome: AppendOutcome::Accepted { match_index },
                 }),
             ..
@@ -57,6 +58,7 @@ impl Outbox {
             } = response.outcome
             && *last_to == to
             && *term == response.term
+            && *session == response.session
         {
             *round = response.round.max(*round);
             *match_index = later_match.max(*match_index);

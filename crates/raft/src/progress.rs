@@ -21,7 +21,7 @@ use std::collections::VecDeque;
 
 use buggify::{Canary, Point};
 
-use crate::types::{LogIndex, ReadRequestId, Round};
+use crate::types::{LogIndex, ReadRequestId, Round, Session};
 
 /// See the module.
 #[derive(Clone, Debug, Hash)]
@@ -33,7 +33,12 @@ pub(crate) struct Progress {
     pub(crate) state: ProgressState,
     /// The highest commit index the follower can have taken from what was sent to it.
     pub(crate) commit_sent: LogIndex,
-    /// Ticks since the follower was last heard from in this term.
+    /// Names what is said to the follower while it is a member, so that answers from before it left
+    /// and came again are known as such.
+    pub(crate) session: Session,
+    /// Set when the follower is no longer a member: it is told that, then dropped.
+    pub(crate) leaving: Option<Leaving>,
+    /// Ticks since the follower was last heard from in this term and session.
     pub(crate) quiet_ticks: u32,
     /// The latest round the follower has answered.
     pub(crate) round: Round,
@@ -49,6 +54,16 @@ pub(crate) struct Progress {
     pub(crate) check_due: bool,
     /// `match_index` when the last heartbeat was sent.
     match_at_heartbeat: LogIndex,
+}
+
+/// What keeps one that was removed among those who are sent to. The removal may not be committed, and
+/// the one it concerns should hear that it is: it would wait for a leader for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Leaving {
+    /// The entry that removes it.
+    pub(crate) index: LogIndex,
+    /// Ticks since that was committed.
+    pub(crate) ticks: u32,
 }
 
 /// How entries are sent to a follower.
@@ -130,12 +145,14 @@ impl Inflight {
 
 impl Progress {
     /// A new leader knows nothing: it probes, optimistically, from the end of its log.
-    pub(crate) fn new(next_index: LogIndex) -> Progress {
+    pub(crate) fn new(next_index: LogIndex, session: Session) -> Progress {
         Progress {
             match_index: LogIndex(0),
             next_index,
             state: ProgressState::Probe { waiting: false },
             commit_sent: LogIndex(0),
+            session,
+            leaving: None,
             quiet_ticks: 0,
             round: Round(0),
             reading: None,
@@ -288,6 +305,11 @@ impl Progress {
         self.round = self.round.max(round);
     }
 
+    /// Whether an answer to this session is one to what is said now.
+    pub(crate) fn is_of_session(&self, session: Session) -> bool {
+        session == self.session || buggify::canary(Canary::LateAnswerOfOldSession)
+    }
+
     /// A heartbeat was answered.
     pub(crate) fn heartbeat_answered(&mut self) {
         if buggify::canary(Canary::LostAppendNotRepaired) {
@@ -320,6 +342,9 @@ impl Progress {
     /// Makes equal what only counts time.
     pub(crate) fn forget_time(&mut self) {
         self.quiet_ticks = 0;
+        if let Some(leaving) = &mut self.leaving {
+            leaving.ticks = 0;
+        }
         if let ProgressState::Snapshot(Transfer::Failed(ticks)) = &mut self.state {
             *ticks = 1;
         }
@@ -354,7 +379,7 @@ mod tests {
     use super::*;
 
     fn replicating() -> Progress {
-        let mut progress = Progress::new(LogIndex(1));
+        let mut progress = Progress::new(LogIndex(1), Session(0));
         progress.accepted(LogIndex(0), LogIndex(0));
         assert!(progress.is_replicating());
         progress
@@ -406,7 +431,7 @@ mod tests {
 
     #[test]
     fn rejections_of_what_is_overtaken_are_known_as_such() {
-        let mut progress = Progress::new(LogIndex(10));
+        let mut progress = Progress::new(LogIndex(10), Session(0));
         assert!(progress.is_current_rejection(LogIndex(9)));
         assert!(!progress.is_current_rejection(LogIndex(8)));
         progress.probe_from(LogIndex(5));

@@ -7,6 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use buggify::Canary;
+
 use crate::membership::ConfState;
 use crate::types::NodeId;
 
@@ -15,7 +17,10 @@ const VOTERS_ON_STACK_MAX: usize = 9;
 
 /// The highest value that a quorum has reached, where `value` tells what each voter has reached.
 pub(crate) fn reached<T: Ord + Copy + Default>(conf: &ConfState, value: impl Fn(NodeId) -> T) -> T {
-    let incoming = reached_by_majority(&conf.voters, &value);
+    let incoming = match buggify::canary(Canary::LearnerCounts) {
+        false => reached_by_majority(&conf.voters, &value),
+        true => reached_by_majority(&(&conf.voters | &conf.learners), &value),
+    };
     let outgoing = reached_by_majority(&conf.voters_outgoing, &value);
     match (incoming, outgoing) {
         (Some(incoming), Some(outgoing)) => incoming.min(outgoing),

@@ -26,7 +26,7 @@ use crate::replication::Uncommitted;
 use crate::snapshot::{SendSnapshot, SnapshotMeta};
 use crate::transfer::Transfer;
 use crate::types::{
-    Entry, EntryId, EntryKind, LogIndex, NodeId, ReadToken, Role, Round, Term, WriteId,
+    Entry, EntryId, EntryKind, LogIndex, NodeId, ReadToken, Role, Round, Session, Term, WriteId,
 };
 use crate::writes::{Promise, Writes};
 
@@ -93,6 +93,8 @@ pub(crate) struct Follower {
     /// A pre-vote that was ignored because the leader seemed alive. If its connection turns out to
     /// be reset a moment later, it is answered after all.
     pub(crate) ignored_pre_vote: Option<Envelope>,
+    /// The session in which the leader speaks to this node.
+    pub(crate) session: Session,
     /// The latest round of the leader that was echoed.
     pub(crate) round_echoed: Round,
     /// The furthest acceptance that was said; if it is not durable, it waits for the disk.
@@ -105,7 +107,7 @@ pub(crate) struct Follower {
 pub(crate) struct Leader {
     /// The first entry of this leader's own. Until it is committed, nothing is known to be.
     pub(crate) term_start: LogIndex,
-    /// Every other member.
+    /// Every other member, and those that were removed lately.
     pub(crate) progress: BTreeMap<NodeId, Progress>,
     /// The current round of messages.
     pub(crate) round: Round,
@@ -113,6 +115,8 @@ pub(crate) struct Leader {
     pub(crate) heartbeat_elapsed: u32,
     pub(crate) uncommitted: Uncommitted,
     pub(crate) transfer: Option<Transfer>,
+    /// This leader is no voter any more, and has begun to hand over.
+    pub(crate) is_resigning: bool,
     pub(crate) reads: ReadQueue,
 }
 
@@ -358,6 +362,9 @@ impl Raft {
     fn dispatch(&mut self, from: NodeId, message: Message) -> Result<(), StepError> {
         if let State::Leader(leader) = &mut self.state
             && let Some(progress) = leader.progress.get_mut(&from)
+            && message
+                .answered_session()
+                .is_none_or(|session| progress.is_of_session(session))
         {
             progress.quiet_ticks = 0;
         }
@@ -459,12 +466,7 @@ impl Raft {
             "leads by a vote that is not durable: {promise:?}"
         );
         let term_start = self.log.last().index.next();
-        let mut progress = BTreeMap::new();
-        for node in self.confs.latest().members() {
-            if node != id {
-                progress.insert(node, Progress::new(term_start));
-            }
-        }
+        let progress = self.initial_progress(term_start);
         self.change_state(State::Leader(Box::new(Leader {
             term_start,
             progress,
@@ -472,6 +474,7 @@ impl Raft {
             heartbeat_elapsed: 0,
             uncommitted: Uncommitted::default(),
             transfer: None,
+            is_resigning: false,
             reads: ReadQueue::default(),
         })));
         // An entry of its own term lets the leader commit what it inherited, and know how far the
@@ -550,6 +553,7 @@ impl Raft {
             return;
         };
         leader.tick_transfer(election_timeout_ticks_min);
+        leader.tick_leaving(self.log.commit());
         for progress in leader.progress.values_mut() {
             progress.tick();
         }

@@ -1,12 +1,17 @@
 //! The leader's side of a change of members (thesis, chapter 4; paper, section 6).
 
+use std::collections::BTreeMap;
+
+use buggify::Canary;
 use bytes::Bytes;
 
 use crate::conf_change::{ConfChange, MembershipChange};
 use crate::error::MembershipError;
 use crate::membership::ConfState;
+use crate::progress::{Leaving, Progress};
+use crate::quorum;
 use crate::raft::{Leader, Raft, State};
-use crate::types::{Entry, EntryId, EntryKind, LogIndex, NodeId};
+use crate::types::{Entry, EntryId, EntryKind, LogIndex, NodeId, Session};
 
 impl Raft {
     /// The configuration in force: the latest in the log, committed or not.
@@ -28,7 +33,7 @@ impl Raft {
     /// `context` is handed back in the entry's payload ([`ConfChange`]).
     ///
     /// # Errors
-    /// If it cannot be begun now, makes no sense, or would be unsafe. Nothing was appended.
+    /// If it cannot be begun now, makes no sense, or would be dangerous. Nothing was appended.
     pub fn propose_membership(
         &mut self,
         change: MembershipChange,
@@ -56,11 +61,14 @@ impl Raft {
     /// Ongaro corrected in 2015: two changes by two leaders whose majorities share nobody.)
     fn refuse_second_change(&self, leader: &Leader) -> Result<(), MembershipError> {
         let commit = self.log.commit();
-        if commit < leader.term_start {
+        let knows_commit =
+            commit >= leader.term_start || buggify::canary(Canary::ChangeBeforeOwnTermCommit);
+        if !knows_commit {
             return Err(MembershipError::NewLeader { term: self.term });
         }
         let index = self.confs.latest_index();
-        if index > commit || self.confs.latest().is_joint() {
+        let is_under_way = index > commit && !buggify::canary(Canary::TwoChangesAtOnce);
+        if is_under_way || self.confs.latest().is_joint() {
             return Err(MembershipError::InProgress { index });
         }
         Ok(())
@@ -70,6 +78,9 @@ impl Raft {
     fn refuse_unready(&self, leader: &Leader, next: &ConfState) -> Result<(), MembershipError> {
         let patience = self.config.election_timeout_ticks_min;
         let last = self.log.last().index;
+        if buggify::canary(Canary::DeadLearnerPromoted) {
+            return Ok(());
+        }
         for id in next.voters.difference(&self.confs.latest().voters).copied() {
             let Some(peer) = leader.progress.get(&id) else {
                 return Err(MembershipError::NotALearner { id });
@@ -93,7 +104,7 @@ impl Raft {
         };
         let silent = next.all_voters().find(|&voter| !is_there(voter));
         match silent {
-            Some(silent) if !crate::quorum::reached(next, is_there) => {
+            Some(silent) if !quorum::reached(next, is_there) => {
                 Err(MembershipError::QuorumWouldBeLost { silent })
             }
             _ => Ok(()),
@@ -117,6 +128,111 @@ impl Raft {
         .encode();
         let id = self.append_own(EntryKind::Membership, payload);
         self.confs.append(id.index, conf);
+        self.follow_conf();
+        // A smaller quorum may hold already what a larger one did not.
+        self.advance_commit();
         id
+    }
+
+    /// What a new leader knows of the others: nothing. Those that a change removes which may not be
+    /// committed are among them.
+    pub(crate) fn initial_progress(&self, next_index: LogIndex) -> BTreeMap<NodeId, Progress> {
+        let index = self.confs.latest_index();
+        let mut all = BTreeMap::new();
+        for conf in self.confs.since(self.log.commit()) {
+            for node in conf.members() {
+                let mut progress = Progress::new(next_index, Session(0));
+                let is_leaving = !self.confs.latest().contains(node);
+                progress.leaving = is_leaving.then_some(Leaving { index, ticks: 0 });
+                all.insert(node, progress);
+            }
+        }
+        all.remove(&self.config.id);
+        all
+    }
+
+    /// A configuration has been appended: new members are sent to from now on, and those that are
+    /// not in it until they can know that.
+    fn follow_conf(&mut self) {
+        let (conf, index) = (self.confs.latest(), self.confs.latest_index());
+        let State::Leader(leader) = &mut self.state else {
+            return;
+        };
+        let mut joining = conf.members();
+        joining.remove(&self.config.id);
+        if buggify::canary(Canary::PeerDroppedBeforeCommit) {
+            leader.progress.retain(|node, _| joining.contains(node));
+        }
+        for (node, progress) in &mut leader.progress {
+            if !joining.contains(node) {
+                progress.leaving.get_or_insert(Leaving { index, ticks: 0 });
+            } else if progress.leaving.is_none() {
+                joining.remove(node);
+            }
+        }
+        for node in joining {
+            let progress = Progress::new(index.next(), Session(index.0));
+            leader.progress.insert(node, progress);
+        }
+    }
+
+    /// Takes the steps of a change that are due. Looked at whenever something may have changed, by
+    /// every leader, so that no change can be left half done by a leader that is replaced, or that
+    /// was busy handing over when it became due.
+    pub(crate) fn drive_membership(&mut self) {
+        let State::Leader(leader) = &mut self.state else {
+            return;
+        };
+        leader.drop_departed(self.config.election_timeout_ticks_max);
+        let commit = self.log.commit();
+        if commit < leader.term_start || commit < self.confs.latest_index() {
+            return;
+        }
+        let conf = self.confs.latest();
+        let is_forgotten = self.confs.latest_index() < leader.term_start
+            && buggify::canary(Canary::AutoLeaveForgotten);
+        if conf.is_joint() {
+            if conf.auto_leave && leader.transfer.is_none() && !is_forgotten {
+                self.append_conf(conf.left(), Bytes::new());
+            }
+        } else if !conf.is_voter(self.config.id) {
+            self.resign();
+        }
+    }
+
+    /// This leader is no voter any more, and all that led to that is committed (thesis, section
+    /// 4.2.2). It hands over to the voter that is furthest, so that nobody has to wait for its
+    /// silence; if that fails, it just stops.
+    fn resign(&mut self) {
+        let State::Leader(leader) = &mut self.state else {
+            return;
+        };
+        if leader.transfer.is_some() {
+            return;
+        }
+        let was_resigning = std::mem::replace(&mut leader.is_resigning, true);
+        if was_resigning || self.transfer_leadership(None).is_err() {
+            self.become_follower(self.term, None);
+        }
+    }
+}
+
+impl Leader {
+    /// Time goes on by one tick for those that were removed, if that is committed.
+    pub(crate) fn tick_leaving(&mut self, commit: LogIndex) {
+        for progress in self.progress.values_mut() {
+            if let Some(leaving) = &mut progress.leaving
+                && leaving.index <= commit
+            {
+                leaving.ticks = leaving.ticks.saturating_add(1);
+            }
+        }
+    }
+
+    /// Those that were removed have had the time to hear of it, if they hear anything.
+    fn drop_departed(&mut self, ticks: u32) {
+        let stays =
+            |progress: &Progress| progress.leaving.is_none_or(|leaving| leaving.ticks < ticks);
+        self.progress.retain(|_, progress| stays(progress));
     }
 }

@@ -196,6 +196,9 @@ impl Raft {
         let Some(progress) = leader.progress.get_mut(&from) else {
             return;
         };
+        if !progress.is_of_session(response.session) {
+            return;
+        }
         progress.answered(response.round, leader.round);
         match response.outcome {
             AppendOutcome::Accepted { match_index } => {
@@ -224,6 +227,9 @@ impl Raft {
         let Some(progress) = leader.progress.get_mut(&from) else {
             return;
         };
+        if !progress.is_of_session(response.session) {
+            return;
+        }
         progress.answered(response.round, leader.round);
         progress.heartbeat_answered();
         self.release_reads();
@@ -241,7 +247,7 @@ impl Raft {
             false => self.log.durable(),
             true => self.log.last().index,
         };
-        let held = quorum::reached(self.confs.latest(), |voter| {
+        let held = quorum::reached(&self.confs.counted_by(id), |voter| {
             let matched = leader
                 .progress
                 .get(&voter)
@@ -397,7 +403,7 @@ impl Sender<'_> {
         let bytes = entries.iter().map(Entry::size_bytes).sum();
         let last = entries.last().map_or(prev, |entry| entry.id).index;
         progress.sent(last, bytes, commit);
-        let (term, round) = (self.term, self.round);
+        let (term, round, session) = (self.term, self.round, progress.session);
         self.outbox.send(
             node,
             AppendEntries {
@@ -405,6 +411,7 @@ impl Sender<'_> {
                 prev,
                 commit,
                 round,
+                session,
                 entries,
             },
         );
@@ -440,6 +447,7 @@ impl Sender<'_> {
                 term: self.term,
                 commit,
                 round: self.round,
+                session: progress.session,
             },
         );
     }

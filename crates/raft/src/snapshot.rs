@@ -156,6 +156,7 @@ impl Raft {
             let response = AppendEntriesResponse {
                 term: self.term,
                 round: Round(0),
+                session: follower.session,
                 outcome: AppendOutcome::Accepted { match_index },
             };
             self.outbox.send_acceptance(leader, response);

@@ -73,6 +73,8 @@ pub struct PeerStatus {
     pub inflight_bytes: usize,
     /// Ticks since it was last heard from.
     pub quiet_ticks: u32,
+    /// It was removed, and is being told so.
+    pub leaving: bool,
 }
 
 impl PeerStatus {
@@ -91,6 +93,7 @@ impl PeerStatus {
             inflight_messages,
             inflight_bytes,
             quiet_ticks: progress.quiet_ticks,
+            leaving: progress.leaving.is_some(),
         }
     }
 }

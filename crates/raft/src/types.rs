@@ -280,6 +280,13 @@ pub struct ReadRequestId(pub u64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Round(pub u64);
 
+/// Names the stretch of a leader's term during which a peer is a member: 0 if it is one when the term
+/// begins, otherwise the position of the entry that added it. A response echoes the session of the
+/// message it answers, so that one from before the peer left and joined again is known as such
+/// (raft-rs issue 571).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Session(pub u64);
+
 /// What a node is doing in its term (paper, figure 4, with the pre-candidate of thesis section
 /// 9.6 in between).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

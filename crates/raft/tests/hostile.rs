@@ -8,7 +8,8 @@ use raft::{
     AppendEntries, AppendEntriesResponse, AppendOutcome, ClusterId, Config, Entry, EntryId,
     EntryKind, Envelope, GroupId, Heartbeat, HeartbeatResponse, LogIndex, Message, NodeId, Raft,
     ReadEntries, ReadIndex, ReadIndexResponse, ReadToken, Recovered, RequestPreVote,
-    RequestPreVoteResponse, RequestVote, RequestVoteResponse, Round, Term, TimeoutNow, WriteId,
+    RequestPreVoteResponse, RequestVote, RequestVoteResponse, Round, Session, Term, TimeoutNow,
+    WriteId,
 };
 
 #[derive(Clone, Debug)]
@@ -65,6 +66,7 @@ fn append_entries() -> impl Strategy<Value = Message> {
             }
             let (term, commit, round) = (Term(term), LogIndex(commit), Round(round));
             AppendEntries {
+                session: Session(0),
                 term,
                 prev,
                 commit,
@@ -88,6 +90,7 @@ fn message() -> impl Strategy<Value = Message> {
     ];
     let append_response = (number(), number(), outcome).prop_map(|(term, round, outcome)| {
         AppendEntriesResponse {
+            session: Session(0),
             term: Term(term),
             round: Round(round),
             outcome,
@@ -126,12 +129,14 @@ fn short_message() -> impl Strategy<Value = Message> {
             }
             .into(),
             4 => Heartbeat {
+                session: Session(0),
                 term,
                 commit: LogIndex(first),
                 round: Round(second),
             }
             .into(),
             5 => HeartbeatResponse {
+                session: Session(0),
                 term,
                 round: Round(first),
             }

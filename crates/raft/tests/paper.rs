@@ -11,7 +11,7 @@ use bytes::Bytes;
 use raft::{
     AppendEntries, AppendEntriesResponse, AppendOutcome, ClusterId, Config, Entry, EntryId,
     EntryKind, Envelope, GroupId, HardState, Heartbeat, LogIndex, Message, NodeId, Raft, Recovered,
-    RequestPreVoteResponse, RequestVote, RequestVoteResponse, Role, Round, Term,
+    RequestPreVoteResponse, RequestVote, RequestVoteResponse, Role, Round, Session, Term,
 };
 
 use common::Cluster;
@@ -168,6 +168,7 @@ fn entry(term: u64, index: u64) -> Entry {
 
 fn append(term: u64, prev: (u64, u64), commit: u64, entries: &[(u64, u64)]) -> AppendEntries {
     AppendEntries {
+        session: Session(0),
         term: Term(term),
         prev: EntryId::new(prev.0, prev.1),
         commit: LogIndex(commit),
@@ -181,6 +182,7 @@ fn append(term: u64, prev: (u64, u64), commit: u64, entries: &[(u64, u64)]) -> A
 
 fn accepted(term: u64, match_index: u64) -> AppendEntriesResponse {
     AppendEntriesResponse {
+        session: Session(0),
         term: Term(term),
         round: Round(0),
         outcome: AppendOutcome::Accepted {
@@ -191,6 +193,7 @@ fn accepted(term: u64, match_index: u64) -> AppendEntriesResponse {
 
 fn heartbeat(term: u64) -> Heartbeat {
     Heartbeat {
+        session: Session(0),
         term: Term(term),
         commit: LogIndex(0),
         round: Round(0),
@@ -582,6 +585,7 @@ fn s5_3_after_a_rejection_the_leader_decrements_next_index_and_retries() {
         hint: EntryId::new(1, 1),
     };
     let rejection = AppendEntriesResponse {
+        session: Session(0),
         term: Term(2),
         round: Round(0),
         outcome,
@@ -605,6 +609,7 @@ fn s5_3_one_rejection_bypasses_all_conflicting_entries_of_a_term() {
     assert_eq!(
         answer,
         AppendEntriesResponse {
+            session: Session(0),
             term: Term(4),
             round: Round(0),
             outcome
@@ -620,6 +625,7 @@ fn s5_3_one_rejection_bypasses_all_conflicting_entries_of_a_term() {
     assert_eq!(
         answer,
         AppendEntriesResponse {
+            session: Session(0),
             term: Term(4),
             round: Round(0),
             outcome
@@ -641,6 +647,7 @@ fn s5_3_a_leader_never_overwrites_or_deletes_entries_in_its_own_log() {
     server.receive(
         2,
         AppendEntriesResponse {
+            session: Session(0),
             term: Term(2),
             round: Round(0),
             outcome,

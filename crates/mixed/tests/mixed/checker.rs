@@ -210,7 +210,8 @@ impl Checker {
 #[cfg(test)]
 mod tests {
     use raft::{
-        AppendEntriesResponse, ClusterId, EntryKind, GroupId, HardState, RequestVoteResponse, Round,
+        AppendEntriesResponse, ClusterId, EntryKind, GroupId, HardState, RequestVoteResponse,
+        Round, Session,
     };
 
     use super::*;
@@ -312,6 +313,7 @@ mod tests {
                 match_index: LogIndex(index),
             };
             says(AppendEntriesResponse {
+                session: Session(0),
                 term: Term(term),
                 round: Round(0),
                 outcome,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use raft::{
     AppendEntries, AppendEntriesResponse, AppendOutcome, ClusterId, EntryId, Envelope, GroupId,
     Heartbeat, HeartbeatResponse, LogIndex, Message, NodeId, ReadIndex, ReadIndexResponse,
-    RequestPreVote, RequestPreVoteResponse, RequestVote, RequestVoteResponse, Round, Term,
+    RequestPreVote, RequestPreVoteResponse, RequestVote, RequestVoteResponse, Round, Session, Term,
     TimeoutNow,
 };
 use raft_rs::CAMPAIGN_TRANSFER;
@@ -144,6 +144,7 @@ impl Translator {
             }
             MessageType::MsgRequestVoteResponse => RequestVoteResponse { term, granted }.into(),
             MessageType::MsgAppend => AppendEntries {
+                session: Session(0),
                 term,
                 prev: id,
                 commit: LogIndex(message.commit),
@@ -157,6 +158,7 @@ impl Translator {
             .into(),
             MessageType::MsgAppendResponse => self.append_response(message),
             MessageType::MsgHeartbeat => Heartbeat {
+                session: Session(0),
                 term,
                 commit: LogIndex(message.commit),
                 round: self.round_of(&message.context),
@@ -164,7 +166,12 @@ impl Translator {
             .into(),
             MessageType::MsgHeartbeatResponse => {
                 let round = self.round_of(&message.context);
-                HeartbeatResponse { term, round }.into()
+                HeartbeatResponse {
+                    session: Session(0),
+                    term,
+                    round,
+                }
+                .into()
             }
             MessageType::MsgReadIndex => {
                 let context = read_context(message)?;
@@ -204,7 +211,12 @@ impl Translator {
         // and says only that its term is over.
         let Some(round) = decode_round(&message.context).map(Round) else {
             let round = Round(0);
-            return HeartbeatResponse { term, round }.into();
+            return HeartbeatResponse {
+                session: Session(0),
+                term,
+                round,
+            }
+            .into();
         };
         let outcome = if message.reject {
             AppendOutcome::Rejected {
@@ -217,6 +229,7 @@ impl Translator {
             }
         };
         AppendEntriesResponse {
+            session: Session(0),
             term,
             round,
             outcome,
@@ -371,6 +384,7 @@ mod tests {
             }
             .into(),
             Heartbeat {
+                session: Session(0),
                 term,
                 commit: LogIndex(4),
                 round: Round(7),
@@ -398,6 +412,7 @@ mod tests {
         assert_eq!(
             said.message,
             HeartbeatResponse {
+                session: Session(0),
                 term: Term(9),
                 round
             }
@@ -420,7 +435,12 @@ mod tests {
         let Message::Heartbeat(Heartbeat { term, round, .. }) = said.message else {
             panic!("{said:?}");
         };
-        let echo = HeartbeatResponse { term, round }.into();
+        let echo = HeartbeatResponse {
+            session: Session(0),
+            term,
+            round,
+        }
+        .into();
         let echo = translator.in_their_words(&Envelope {
             message: echo,
             ..said

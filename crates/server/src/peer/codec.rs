@@ -11,7 +11,7 @@ use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_f
 use raft::{
     AppendEntries, AppendEntriesResponse, AppendOutcome, ClusterId, Entry, EntryId, EntryKind,
     GroupId, Heartbeat, HeartbeatResponse, LogIndex, Message, NodeId, ReadIndex, ReadIndexResponse,
-    RequestPreVote, RequestPreVoteResponse, RequestVote, RequestVoteResponse, Round, Term,
+    RequestPreVote, RequestPreVoteResponse, RequestVote, RequestVoteResponse, Round, Session, Term,
     TimeoutNow,
 };
 use replica::{Forward, ForwardRefused, PeerMessage, Refusal};
@@ -259,11 +259,13 @@ fn raft_body(message: &Message) -> Body {
         term: term.0,
         granted,
     };
-    let heartbeat = |term: Term, commit: LogIndex, round: Round| wire::Heartbeat {
-        term: term.0,
-        commit: commit.0,
-        round: round.0,
-    };
+    let heartbeat =
+        |term: Term, commit: LogIndex, round: Round, session: Session| wire::Heartbeat {
+            term: term.0,
+            commit: commit.0,
+            round: round.0,
+            session: session.0,
+        };
     let read = |term: Term, request, index: LogIndex| wire::ReadIndex {
         term: term.0,
         request,
@@ -280,9 +282,11 @@ fn raft_body(message: &Message) -> Body {
         Message::AppendEntriesResponse(it) => {
             Body::AppendEntriesResponse(append_response_to_wire(it))
         }
-        Message::Heartbeat(it) => Body::Heartbeat(heartbeat(it.term, it.commit, it.round)),
+        Message::Heartbeat(it) => {
+            Body::Heartbeat(heartbeat(it.term, it.commit, it.round, it.session))
+        }
         Message::HeartbeatResponse(it) => {
-            Body::HeartbeatResponse(heartbeat(it.term, LogIndex(0), it.round))
+            Body::HeartbeatResponse(heartbeat(it.term, LogIndex(0), it.round, it.session))
         }
         Message::ReadIndex(it) => Body::ReadIndex(read(it.term, it.request, LogIndex(0))),
         Message::ReadIndexResponse(it) => {
@@ -318,10 +322,12 @@ fn raft_from_wire(body: Body) -> Result<Message, DecodeError> {
             term: Term(it.term),
             commit: LogIndex(it.commit),
             round: Round(it.round),
+            session: Session(it.session),
         }),
         Body::HeartbeatResponse(it) => Message::HeartbeatResponse(HeartbeatResponse {
             term: Term(it.term),
             round: Round(it.round),
+            session: Session(it.session),
         }),
         Body::ReadIndex(it) => Message::ReadIndex(ReadIndex {
             term: Term(it.term),
@@ -357,6 +363,7 @@ fn append_to_wire(append: &AppendEntries) -> wire::AppendEntries {
         prev: id_to_wire(append.prev),
         commit: append.commit.0,
         round: append.round.0,
+        session: append.session.0,
         entries: entries.collect(),
     }
 }
@@ -381,6 +388,7 @@ fn append_from_wire(append: wire::AppendEntries) -> Result<AppendEntries, Decode
         prev: id_from_wire(append.prev),
         commit: LogIndex(append.commit),
         round: Round(append.round),
+        session: Session(append.session),
         entries: entries.collect::<Result<_, DecodeError>>()?,
     })
 }
@@ -396,6 +404,7 @@ fn append_response_to_wire(response: &AppendEntriesResponse) -> wire::AppendEntr
     wire::AppendEntriesResponse {
         term: response.term.0,
         round: response.round.0,
+        session: response.session.0,
         outcome: Some(outcome),
     }
 }
@@ -419,6 +428,7 @@ fn append_response_from_wire(
     Ok(AppendEntriesResponse {
         term: Term(response.term),
         round: Round(response.round),
+        session: Session(response.session),
         outcome,
     })
 }

@@ -49,6 +49,7 @@ fn append() -> impl Strategy<Value = Message> {
     )
         .prop_map(|(term, prev, commit, round, entries)| {
             Message::AppendEntries(AppendEntries {
+                session: Session(commit ^ round),
                 term: Term(term),
                 prev,
                 commit: LogIndex(commit),
@@ -87,6 +88,7 @@ fn small_message() -> impl Strategy<Value = Message> {
                         match_index: LogIndex(third),
                     };
                     AppendEntriesResponse {
+                        session: Session(second ^ third),
                         term,
                         round,
                         outcome,
@@ -99,6 +101,7 @@ fn small_message() -> impl Strategy<Value = Message> {
                         hint: id,
                     };
                     AppendEntriesResponse {
+                        session: Session(second ^ third),
                         term,
                         round,
                         outcome,
@@ -106,12 +109,18 @@ fn small_message() -> impl Strategy<Value = Message> {
                     .into()
                 }
                 6 => Heartbeat {
+                    session: Session(second ^ third),
                     term,
                     commit: LogIndex(third),
                     round,
                 }
                 .into(),
-                7 => HeartbeatResponse { term, round }.into(),
+                7 => HeartbeatResponse {
+                    session: Session(second ^ third),
+                    term,
+                    round,
+                }
+                .into(),
                 8 => ReadIndex {
                     term,
                     request: third,
@@ -225,6 +234,7 @@ fn payloads_share_the_receive_buffer() {
         payload: Bytes::from(vec![7; 1000]),
     };
     let message = PeerMessage::Raft(Message::AppendEntries(AppendEntries {
+        session: Session(0),
         term: Term(3),
         prev: EntryId::new(3, 3),
         commit: LogIndex(2),
@@ -246,6 +256,7 @@ fn payloads_share_the_receive_buffer() {
 #[test]
 fn a_heartbeat_has_these_bytes() {
     let heartbeat = Heartbeat {
+        session: Session(0),
         term: Term(5),
         commit: LogIndex(300),
         round: Round(2),

@@ -170,6 +170,8 @@ pub(crate) struct AppendEntries {
     pub(crate) round: u64,
     #[prost(message, repeated, tag = "5")]
     pub(crate) entries: Vec<Entry>,
+    #[prost(uint64, tag = "6")]
+    pub(crate) session: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -195,6 +197,8 @@ pub(crate) struct AppendEntriesResponse {
     pub(crate) round: u64,
     #[prost(oneof = "AppendOutcome", tags = "3, 4")]
     pub(crate) outcome: Option<AppendOutcome>,
+    #[prost(uint64, tag = "5")]
+    pub(crate) session: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Oneof)]
@@ -223,6 +227,8 @@ pub(crate) struct Heartbeat {
     pub(crate) commit: u64,
     #[prost(uint64, tag = "3")]
     pub(crate) round: u64,
+    #[prost(uint64, tag = "4")]
+    pub(crate) session: u64,
 }
 
 /// Also its response, which has an `index`.

@@ -130,7 +130,7 @@ impl Judge for Mandate {
 mod tests {
     use super::*;
     use crate::judges::made_up::{MadeUp, leader};
-    use raft::{AppendEntriesResponse, RequestVoteResponse, Round};
+    use raft::{AppendEntriesResponse, RequestVoteResponse, Round, Session};
 
     fn vote(term: u64, granted: bool) -> RequestVoteResponse {
         RequestVoteResponse {
@@ -150,6 +150,7 @@ mod tests {
             inflight_messages: 0,
             inflight_bytes: 0,
             quiet_ticks: 0,
+            leaving: false,
         }
     }
 
@@ -182,6 +183,7 @@ mod tests {
             };
             let (term, round) = (Term(term), Round(1));
             let response = AppendEntriesResponse {
+                session: Session(0),
                 term,
                 round,
                 outcome,

@@ -93,6 +93,7 @@ mod tests {
             inflight_messages: 0,
             inflight_bytes: 0,
             quiet_ticks: 9,
+            leaving: false,
         };
         Status {
             id: NodeId(1),

@@ -145,6 +145,7 @@ mod tests {
             inflight_messages: 256,
             inflight_bytes: 8 << 20,
             quiet_ticks: 0,
+            leaving: false,
         };
         let well = Status {
             peers: vec![peer],

@@ -54,7 +54,7 @@ impl Judge for ElectionSafety {
 mod tests {
     use super::*;
     use crate::judges::made_up::{MadeUp, view};
-    use raft::{Heartbeat, LogIndex, Round};
+    use raft::{Heartbeat, LogIndex, Round, Session};
 
     fn leader(term: u64) -> crate::judges::View {
         let mut view = view(term, 0, 0);
@@ -86,6 +86,7 @@ mod tests {
         let mut made_up = MadeUp::new(3, ElectionSafety::default());
         made_up.step(1, leader(1));
         let heartbeat = Heartbeat {
+            session: Session(0),
             term: Term(1),
             commit: LogIndex(0),
             round: Round(1),

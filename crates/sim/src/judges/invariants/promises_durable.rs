@@ -122,11 +122,12 @@ mod tests {
     use super::*;
     use crate::judges::made_up::{MadeUp, entry, state, truncate, view};
     use raft::{
-        AppendEntriesResponse, EntryId, Heartbeat, RequestVote, RequestVoteResponse, Round,
+        AppendEntriesResponse, EntryId, Heartbeat, RequestVote, RequestVoteResponse, Round, Session,
     };
 
     fn accept(term: u64, index: u64) -> AppendEntriesResponse {
         AppendEntriesResponse {
+            session: Session(0),
             term: Term(term),
             round: Round(1),
             outcome: AppendOutcome::Accepted {
@@ -207,6 +208,7 @@ mod tests {
         made_up.hand(1, 1, &[state(1, None, 0)]);
         made_up.persist(1, 1);
         let heartbeat = Heartbeat {
+            session: Session(0),
             term: Term(1),
             commit: LogIndex(0),
             round: Round(1),

@@ -87,10 +87,11 @@ impl Judge for TermMonotonic {
 mod tests {
     use super::*;
     use crate::judges::made_up::{MadeUp, state, view};
-    use raft::{EntryId, HeartbeatResponse, RequestPreVote, Round};
+    use raft::{EntryId, HeartbeatResponse, RequestPreVote, Round, Session};
 
     fn claim(term: u64) -> HeartbeatResponse {
         HeartbeatResponse {
+            session: Session(0),
             term: Term(term),
             round: Round(1),
         }
