@@ -59,8 +59,8 @@ pub const BASE_EMPTIES: u8 = 1;
 /// Bytes of a carry's body before the state.
 pub const CARRY_BASE_BYTES: usize = 24;
 
-/// The body of a [`DiskKind::Carry`]: the group's base, and behind it the state, if the record's tag
-/// is [`CARRY_HAS_STATE`]. In version 1 the state is all of the body.
+/// The body of a [`DiskKind::Carry`]: the group's base (zeros without [`CARRY_HAS_BASE`]), and behind it
+/// the state (nothing without [`CARRY_HAS_STATE`]). In version 1 the state is all of the body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CarryBody {
     /// The term of the entry behind which the group's log begins.
@@ -93,8 +93,11 @@ impl CarryBody {
     }
 }
 
-/// [`DiskKind::Carry`]'s tag when the group has a state.
+/// The bit of [`DiskKind::Carry`]'s tag for a group that has a state.
 pub const CARRY_HAS_STATE: u8 = 1;
+/// The bit of [`DiskKind::Carry`]'s tag for a group whose log has a place: an entry or a base was
+/// written at some time. Not in version 1.
+pub const CARRY_HAS_BASE: u8 = 2;
 
 impl DiskKind {
     /// The kind of this number, if there is one.

@@ -194,8 +194,8 @@ impl GroupIndex {
 
     /// Takes in where the group stood when the first segment that is read began.
     pub(crate) fn begin(&mut self, carried: &Carried) {
-        self.base = (carried.last != Id::default()).then_some(carried.base);
-        self.absent = (carried.last.index > carried.base.id.index).then_some(Absent {
+        self.base = carried.base;
+        self.absent = (carried.last.index > self.base().id.index).then_some(Absent {
             last: carried.last.index,
             known: Some((carried.last.term, carried.stamp)),
         });
@@ -213,13 +213,13 @@ impl GroupIndex {
         carried.last == self.last()
             && carried.stamp == self.last_stamp()
             && carried.state == self.state
-            && (!has_base || carried.base == self.base())
+            && (!has_base || carried.base == self.base)
     }
 
     /// Where the group stands, to be written at the start of a segment.
     pub(crate) fn carried(&self) -> Carried {
         Carried {
-            base: self.base(),
+            base: self.base,
             last: self.last(),
             stamp: self.last_stamp(),
             state: self.state.clone(),
@@ -398,7 +398,8 @@ impl GroupIndex {
 /// Where a group stands, as a carry says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Carried {
-    pub(crate) base: Base,
+    /// Nothing if nothing of the group was ever placed.
+    pub(crate) base: Option<Base>,
     pub(crate) last: Id,
     /// The stamp of the last entry.
     pub(crate) stamp: u64,

@@ -14,9 +14,9 @@ use crate::decision::{
     judge_stop,
 };
 use crate::format::{
-    BASE_EMPTIES, CARRY_HAS_STATE, CarryBody, DiskKind, FORMAT_VERSION, PREPARING_SUFFIX,
-    RecordHeader, SEGMENT_BYTES_MAX, SEGMENT_HEADER_BYTES, SegmentHeader, VERSION_WITH_BASES,
-    segment_name, segment_number, segment_seed,
+    BASE_EMPTIES, CARRY_HAS_BASE, CARRY_HAS_STATE, CarryBody, DiskKind, FORMAT_VERSION,
+    PREPARING_SUFFIX, RecordHeader, SEGMENT_BYTES_MAX, SEGMENT_HEADER_BYTES, SegmentHeader,
+    VERSION_WITH_BASES, segment_name, segment_number, segment_seed,
 };
 use crate::index::{Base, Carried, GroupIndex, Id};
 use crate::remove::{Closed, Segments};
@@ -542,26 +542,31 @@ fn carried(version: u32, header: &RecordHeader, body: &Bytes) -> Option<Carried>
         term: header.term,
         index: header.index,
     };
-    let has_state = header.tag == CARRY_HAS_STATE;
+    let has_state = header.tag & CARRY_HAS_STATE != 0;
     let (base, state) = if version < VERSION_WITH_BASES {
         // Where nothing is known of a base, the log begins behind what was carried.
         let base = Base {
             id: last,
             stamp: header.stamp,
         };
-        (base, body.clone())
+        ((last != Id::default()).then_some(base), body.clone())
     } else {
         let (base, state) = CarryBody::decode(body)?;
-        let id = Id {
-            term: base.term,
-            index: base.index,
+        let has_base = header.tag & CARRY_HAS_BASE != 0;
+        let base = Base {
+            id: Id {
+                term: base.term,
+                index: base.index,
+            },
+            stamp: base.stamp,
         };
-        let stamp = base.stamp;
-        (Base { id, stamp }, body.slice_ref(state))
+        (has_base.then_some(base), body.slice_ref(state))
     };
+    let from = base.map_or(Id::default(), |base| base.id);
     let is_possible = last.index != u64::MAX
-        && header.tag <= CARRY_HAS_STATE
-        && (base.id.index < last.index || base.id == last);
+        && header.tag <= CARRY_HAS_STATE | CARRY_HAS_BASE
+        && (from == last || base.is_some() && from.index < last.index)
+        && (has_state || state.is_empty());
     is_possible.then_some(Carried {
         base,
         last,

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use vfs::File;
 
 use crate::format::{
-    CARRY_HAS_STATE, CarryBody, DiskKind, FORMAT_VERSION, SEGMENT_HEADER_BYTES, SegmentHeader,
-    VERSION_WITH_BASES, segment_name, segment_seed,
+    CARRY_HAS_BASE, CARRY_HAS_STATE, CarryBody, DiskKind, FORMAT_VERSION, SEGMENT_HEADER_BYTES,
+    SegmentHeader, VERSION_WITH_BASES, segment_name, segment_seed,
 };
 use crate::index::Carried;
 use crate::log::Wal;
@@ -59,11 +59,7 @@ impl Wal {
                 group: *group,
                 term: carried.last.term,
                 index: carried.last.index,
-                tag: if carried.state.is_some() {
-                    CARRY_HAS_STATE
-                } else {
-                    0
-                },
+                tag: carry_tag(&carried, self.writer.version),
                 stamp: carried.stamp,
                 body: &body,
             });
@@ -88,6 +84,17 @@ impl Wal {
     }
 }
 
+fn carry_tag(carried: &Carried, version: u32) -> u8 {
+    let has_base = carried.base.is_some() && version >= VERSION_WITH_BASES;
+    let state = if carried.state.is_some() {
+        CARRY_HAS_STATE
+    } else {
+        0
+    };
+    let base = if has_base { CARRY_HAS_BASE } else { 0 };
+    state | base
+}
+
 /// The body of a carry, in the format of the segment it is for.
 fn carry_body(carried: &Carried, version: u32) -> Bytes {
     let state = carried.state.as_deref().unwrap_or_default();
@@ -97,10 +104,11 @@ fn carry_body(carried: &Carried, version: u32) -> Bytes {
     if buggify::canary(Canary::BaseNotCarried) {
         return Bytes::from([&CarryBody::default().encode(), state].concat());
     }
+    let base = carried.base.unwrap_or_default();
     let base = CarryBody {
-        term: carried.base.id.term,
-        index: carried.base.id.index,
-        stamp: carried.base.stamp,
+        term: base.id.term,
+        index: base.id.index,
+        stamp: base.stamp,
     };
     Bytes::from([&base.encode(), state].concat())
 }

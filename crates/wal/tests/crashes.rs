@@ -18,9 +18,10 @@ const OTHER_GROUP: u64 = 8;
 const CLUSTER: u64 = 5;
 const NODE: u64 = 2;
 
-/// A group as it should be: entries by index, and the state.
+/// A group as it should be: entries by index, where they begin, and the state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Group {
+    base: (u64, u64),
     entries: BTreeMap<u64, Record>,
     state: Option<Bytes>,
 }
@@ -37,7 +38,14 @@ fn apply(groups: &mut Groups, record: &Record) {
             group.entries.split_off(&record.index);
         }
         RecordKind::State => group.state = Some(record.body.clone()),
-        RecordKind::Base => unreachable!("this run writes none"),
+        RecordKind::Base => {
+            let id = (record.term, record.index);
+            let held = group.entries.get(&record.index);
+            let is_held = group.base == id || held.is_some_and(|held| held.term == record.term);
+            let behind = group.entries.split_off(&(record.index + 1));
+            group.entries = if is_held { behind } else { BTreeMap::new() };
+            group.base = id;
+        }
     }
 }
 
@@ -132,6 +140,69 @@ fn run(disk: &MemVfs, ledger: &mut Ledger) -> Option<()> {
     ledger.sync(&mut log)
 }
 
+/// A log whose head is cut again and again, whose one group is reset beyond its end and behind a
+/// conflict, with a restart in the middle: segments are removed, some after an early rotation.
+fn run_compacting(disk: &MemVfs, ledger: &mut Ledger) -> Option<()> {
+    let (dir, mut log, _) = open(disk, ledger)?;
+    for round in 0..3_u64 {
+        compacting_round(&mut log, ledger, round)?;
+    }
+    drop((log, dir));
+    let (_dir, mut log, _) = open(disk, ledger)?;
+    for round in 3..5_u64 {
+        compacting_round(&mut log, ledger, round)?;
+    }
+    ledger.sync(&mut log)
+}
+
+fn compacting_round(log: &mut Wal, ledger: &mut Ledger, round: u64) -> Option<()> {
+    let first = round * 9 + 1;
+    for index in first..first + 9 {
+        ledger.append(log, vec![entry_of(1 + round / 3, index, 1200)])?;
+    }
+    // The other group's log: two entries, then a base beyond them, or one that contradicts them.
+    let other_first = round * 10 + 1;
+    let other = |term, index| Record {
+        group: OTHER_GROUP,
+        ..entry_of(term, index, 40)
+    };
+    let contradicts = round % 2;
+    ledger.append(
+        log,
+        vec![
+            other(round + 1, other_first),
+            other(round + 1, other_first + 1),
+            state(OTHER_GROUP, round as u8),
+            Record::base(OTHER_GROUP, round + 1 + contradicts, other_first + 1, round),
+            Record::base(OTHER_GROUP, round + 2, other_first + 9, 77),
+        ],
+    )?;
+    let kept = round % 3;
+    let index = first + 8 - kept;
+    ledger.append(
+        log,
+        vec![
+            state(common::GROUP, round as u8 + 1),
+            Record::base(common::GROUP, 1 + round / 3, index, 1000 + index),
+        ],
+    )?;
+    if kept > 0 {
+        ledger.append(
+            log,
+            vec![
+                Record::truncate(common::GROUP, first + 8),
+                entry_of(1 + round / 3, first + 8, 700),
+            ],
+        )?;
+    }
+    if round % 2 == 0 {
+        ledger.sync(log)?;
+    }
+    while log.remove_obsolete().ok()? {}
+    log.prepare_next().ok()?;
+    Some(())
+}
+
 fn contents(log: &Wal, recovery: &Recovery) -> Groups {
     let groups = recovery.groups.iter().map(|(group, found)| {
         let records = log.read(*group, found.first, u64::MAX, usize::MAX).unwrap();
@@ -144,10 +215,14 @@ fn contents(log: &Wal, recovery: &Recovery) -> Groups {
                 (found.last, found.last_stamp),
                 ((last.term, *index), last.stamp)
             );
+        } else {
+            assert_eq!(found.last, found.base);
         }
+        assert_eq!(found.first, found.base.1 + 1);
         (
             *group,
             Group {
+                base: found.base,
                 entries,
                 state: found.state.clone(),
             },
@@ -173,12 +248,27 @@ fn check(disk: &MemVfs, ledger: &mut Ledger, context: &str) -> bool {
     );
     drop((log, dir));
     disk.crash(Crash::LoseUnsynced);
-    let (_dir, log, again) = open(disk, ledger).unwrap();
+    let (dir, mut log, again) = open(disk, ledger).unwrap();
     assert_eq!(
         contents(&log, &again),
         found,
         "{context}: what was reported was not durable"
     );
+    let was_removed = log.remove_obsolete().unwrap();
+    while log.remove_obsolete().unwrap() {}
+    let names = vfs::Vfs::list(disk, &path().join("wal")).unwrap();
+    assert_eq!(
+        log.disk_bytes(),
+        names.len() as u64 * SEGMENT_BYTES,
+        "{context}: {names:?}"
+    );
+    drop((log, dir));
+    if was_removed {
+        disk.crash(Crash::LoseUnsynced);
+        let (_dir, log, recovery) = open(disk, ledger).unwrap();
+        let now = contents(&log, &recovery);
+        assert_eq!(now, found, "{context}: removal lost something");
+    }
     assert_eq!(
         again.torn_bytes_cut, None,
         "{context}: the torn write was not cut"
@@ -188,21 +278,18 @@ fn check(disk: &MemVfs, ledger: &mut Ledger, context: &str) -> bool {
     recovery.torn_bytes_cut.is_some()
 }
 
-#[test]
-fn crash_in_every_operation_of_a_run() {
+/// A script.
+type Run = fn(&MemVfs, &mut Ledger) -> Option<()>;
+
+/// What a crash in each operation of a run struck, and how many left a torn write.
+fn crash_everywhere(run: Run, crashes: &[(u64, Crash)]) -> (BTreeMap<OperationKind, u64>, u64) {
     let disk = MemVfs::new(0);
     run(&disk, &mut Ledger::default()).unwrap();
     let operations = disk.operations();
     let mut struck: BTreeMap<OperationKind, u64> = BTreeMap::new();
     let mut torn = 0;
     for number in 1..=operations {
-        for (seed, crash) in [
-            (0, Crash::Process),
-            (0, Crash::LoseUnsynced),
-            (1, Crash::Torn),
-            (2, Crash::Torn),
-            (3, Crash::Torn),
-        ] {
+        for &(seed, crash) in crashes {
             let disk = MemVfs::new(number * 16 + seed);
             let mut ledger = Ledger::default();
             disk.halt_at_operation(number);
@@ -217,6 +304,19 @@ fn crash_in_every_operation_of_a_run() {
             torn += u64::from(check(&disk, &mut ledger, &context));
         }
     }
+    (struck, torn)
+}
+
+#[test]
+fn crash_in_every_operation_of_a_run() {
+    let crashes = [
+        (0, Crash::Process),
+        (0, Crash::LoseUnsynced),
+        (1, Crash::Torn),
+        (2, Crash::Torn),
+        (3, Crash::Torn),
+    ];
+    let (struck, torn) = crash_everywhere(run, &crashes);
     for kind in [
         OperationKind::Create,
         OperationKind::Write,
@@ -232,6 +332,14 @@ fn crash_in_every_operation_of_a_run() {
         torn > 20,
         "only {torn} crashes left a torn write: the disk is too kind"
     );
+}
+
+#[test]
+fn crash_in_every_operation_of_a_run_that_removes_segments() {
+    let crashes = [(0, Crash::LoseUnsynced), (1, Crash::Torn)];
+    let (struck, torn) = crash_everywhere(run_compacting, &crashes);
+    assert!(struck[&OperationKind::Remove] >= 10, "{struck:?}");
+    assert!(torn > 10, "only {torn} torn writes");
 }
 
 #[test]

@@ -12,9 +12,10 @@ use bytes::Bytes;
 use common::{GROUP, IDENTITY, SEGMENT_BYTES, entry_of, options};
 use vfs::MemVfs;
 use wal::format::{
-    BASE_EMPTIES, CARRY_BASE_BYTES, CARRY_HAS_STATE, CarryBody, DiskKind, END_MARK, FORMAT_VERSION,
-    RECORD_HEADER_BYTES, RecordHeader, SEGMENT_END_MARK, SEGMENT_HEADER_BYTES, SEGMENT_MAGIC,
-    SegmentHeader, preparing_name, record_bytes, segment_name, segment_number, segment_seed,
+    BASE_EMPTIES, CARRY_BASE_BYTES, CARRY_HAS_BASE, CARRY_HAS_STATE, CarryBody, DiskKind, END_MARK,
+    FORMAT_VERSION, RECORD_HEADER_BYTES, RecordHeader, SEGMENT_END_MARK, SEGMENT_HEADER_BYTES,
+    SEGMENT_MAGIC, SegmentHeader, preparing_name, record_bytes, segment_name, segment_number,
+    segment_seed,
 };
 use wal::{Identity, Record, Wal};
 
@@ -307,7 +308,7 @@ fn names_and_sizes_and_kinds_are_as_documented() {
         assert!(text.contains(&format!("| {number} | {name} |")));
     }
     assert_eq!(DiskKind::from_number(0), None);
-    assert_eq!((CARRY_HAS_STATE, BASE_EMPTIES), (1, 1));
+    assert_eq!((CARRY_HAS_STATE, CARRY_HAS_BASE, BASE_EMPTIES), (1, 2, 1));
 }
 
 /// What the fixture of format 1 holds: two groups, three segments, a truncation and a prepared segment.
