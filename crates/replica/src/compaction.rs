@@ -116,6 +116,11 @@ impl Compaction {
         self.marks.push_back((meta.last.index, self.applied_bytes));
     }
 
+    /// There is no durable snapshot any more.
+    pub(crate) fn forget_last(&mut self) {
+        self.last = None;
+    }
+
     /// Asks for a snapshot, unless one is under way. Returns its name, for
     /// [`Compaction::has_ended`].
     pub(crate) fn request(&mut self) -> Option<u64> {

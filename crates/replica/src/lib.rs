@@ -85,6 +85,6 @@ pub use message::{Forward, ForwardRefused, PeerMessage, Refusal};
 pub use metrics::Metrics;
 pub use output::{Output, Shutdown, Write};
 pub use replica::{Replica, StartError};
-pub use snapshot::{LoadedSnapshot, Snapshot, SnapshotError, SnapshotLoader};
+pub use snapshot::{LoadedSnapshot, Retired, Snapshot, SnapshotError, SnapshotLoader};
 pub use storage::StorageError;
 pub use witness::{AFTER_ENTRY, Witness};

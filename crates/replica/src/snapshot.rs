@@ -41,6 +41,10 @@ pub struct LoadedSnapshot {
     pub(crate) bytes: u64,
 }
 
+/// A state that another has replaced. There is nothing to be done with it but to drop it.
+#[derive(Debug)]
+pub struct Retired(#[expect(dead_code, reason = "only dropped")] pub(crate) Machine);
+
 /// A snapshot cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]

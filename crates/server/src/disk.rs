@@ -32,12 +32,16 @@ use raft::{Entry, GroupId, ReadEntries, ReadRequestId, WriteId};
 use replica::{Write, storage};
 use thiserror::Error;
 use tracing::{error, info, warn};
-use wal::{Preparation, Record, Space, Wal, WalError};
+use wal::{Preparation, Record, RecordKind, Space, Wal, WalError};
 
 use crate::metrics::DiskMetrics;
 
 /// How often a disk that is short of space is asked whether it has some again.
 const SPACE_POLL: Duration = Duration::from_millis(250);
+
+/// While there is no spare time at all, removing segments that are not needed any more may take one
+/// part in so many: they must go at least as fast as new ones are filled.
+const REMOVAL_SHARE: u32 = 10;
 
 /// A sync that takes longer is worth a line.
 const SLOW_SYNC: Duration = Duration::from_secs(1);
@@ -95,7 +99,6 @@ pub(crate) struct Log {
     pub(crate) wal: Wal,
     /// Where it is, for messages.
     pub(crate) dir: PathBuf,
-    pub(crate) segment_bytes: u64,
     /// The group whose entries are read back.
     pub(crate) group: GroupId,
 }
@@ -115,7 +118,7 @@ struct Shared {
     completions: Mutex<Vec<Completion>>,
     /// Raised while the reactor is in, or about to enter, its poll.
     is_reactor_asleep: AtomicBool,
-    /// How far the log reaches, for INFO.
+    /// What the log takes on disk, for INFO.
     log_bytes: AtomicU64,
     waker: Arc<Waker>,
 }
@@ -133,7 +136,8 @@ struct DiskThread {
     shared: Arc<Shared>,
     wal: Wal,
     dir: PathBuf,
-    segment_bytes: u64,
+    /// The segment that was written to last.
+    segment: u64,
     group: GroupId,
     on_failure: OnFailure,
     metrics: DiskMetrics,
@@ -145,6 +149,11 @@ struct DiskThread {
     is_low: bool,
     /// Something was written since the log last said that nothing is left to prepare.
     is_to_prepare: bool,
+    /// A base was written, or a segment begun, since the log last said that nothing is left to
+    /// remove.
+    is_to_remove: bool,
+    /// Not before this time, unless there is nothing else to do.
+    remove_at: Instant,
 }
 
 /// What the thread is to do next.
@@ -185,7 +194,7 @@ impl Disk {
             shared: Arc::clone(&shared),
             wal: log.wal,
             dir: log.dir,
-            segment_bytes: log.segment_bytes,
+            segment: 0,
             group: log.group,
             on_failure,
             metrics,
@@ -194,6 +203,8 @@ impl Disk {
             records: Vec::new(),
             is_low: false,
             is_to_prepare: true,
+            is_to_remove: true,
+            remove_at: Instant::now(),
         };
         let thread = thread::Builder::new()
             .name("disk".into())
@@ -236,7 +247,7 @@ impl Disk {
         self.shared.is_reactor_asleep.store(false, Ordering::SeqCst);
     }
 
-    /// How far the log reaches.
+    /// What the log takes on disk.
     pub(crate) fn log_bytes(&self) -> u64 {
         self.shared.log_bytes.load(Ordering::Relaxed)
     }
@@ -278,6 +289,11 @@ impl DiskThread {
                 Work::Requests => {
                     let progress = self.write_all()?;
                     self.read_all()?;
+                    // While space is short, every chance to get some is taken.
+                    self.is_to_remove |= self.is_low;
+                    if self.is_to_remove && Instant::now() >= self.remove_at {
+                        self.remove_obsolete()?;
+                    }
                     let is_low =
                         matches!(progress, Progress::Held) || self.wal.space() == Space::Low;
                     self.say_space(is_low);
@@ -302,7 +318,7 @@ impl DiskThread {
             if inbox.is_closed {
                 return Work::End;
             }
-            if self.is_to_prepare {
+            if self.is_to_prepare || self.is_to_remove {
                 return Work::Spare;
             }
             inbox.is_thread_asleep = true;
@@ -337,6 +353,7 @@ impl DiskThread {
             Ok(()) => {
                 self.writes.clear();
                 self.metrics.observe_batch(&self.records);
+                self.is_to_remove |= has_base(&self.records);
                 self.records.clear();
                 self.is_to_prepare = true;
                 self.sync_and_report(is_sync_wanted, last)?;
@@ -353,6 +370,7 @@ impl DiskThread {
             match self.wal.append(&write.records) {
                 Ok(()) => {
                     let (id, sync) = (write.id, write.sync);
+                    self.is_to_remove |= has_base(&write.records);
                     self.writes.pop_front();
                     self.sync_and_report(sync, id)?;
                 }
@@ -376,9 +394,12 @@ impl DiskThread {
                 );
             }
         }
-        let (segment, end) = self.wal.position();
-        let bytes = segment.saturating_sub(1) * self.segment_bytes + end;
-        self.shared.log_bytes.store(bytes, Ordering::Relaxed);
+        let (segment, _) = self.wal.position();
+        if segment != self.segment {
+            self.segment = segment;
+            self.is_to_remove = true;
+            self.publish_size();
+        }
         self.complete(Completion::Persisted(last));
         Ok(())
     }
@@ -405,8 +426,28 @@ impl DiskThread {
         Ok(())
     }
 
+    /// One step of removing what snapshots have made superfluous.
+    fn remove_obsolete(&mut self) -> Result<(), DiskError> {
+        let started = Instant::now();
+        let removed = self.wal.remove_obsolete();
+        self.is_to_remove = removed.map_err(|source| self.wal_error(source))?;
+        self.is_to_prepare |= self.is_to_remove;
+        let took = started.elapsed();
+        self.remove_at = started + took * REMOVAL_SHARE;
+        self.publish_size();
+        Ok(())
+    }
+
+    fn publish_size(&self) {
+        let bytes = self.wal.disk_bytes();
+        self.shared.log_bytes.store(bytes, Ordering::Relaxed);
+    }
+
     /// One step of making room for what comes, while there is nothing else to do.
     fn prepare(&mut self) -> Result<(), DiskError> {
+        if self.is_to_remove {
+            return self.remove_obsolete();
+        }
         match self
             .wal
             .prepare_next()
@@ -460,6 +501,11 @@ impl DiskThread {
             OnFailure::Report => self.complete(Completion::Failed(failure)),
         }
     }
+}
+
+/// Whether the log begins later from here on.
+fn has_base(records: &[Record]) -> bool {
+    records.iter().any(|record| record.kind == RecordKind::Base)
 }
 
 /// A lock whose holder panicked ends the process in production; in tests, what it guards is whole.

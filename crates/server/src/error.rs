@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::disk::DiskError;
 use crate::peer::handshake::Refused;
+use crate::snapshots::SnapshotStartError;
 
 /// The exit code of a node that failed while it ran.
 pub(crate) const EXIT_FAILURE: i32 = 1;
@@ -44,6 +45,9 @@ pub enum ServeError {
     /// The data directory is of another cluster or node, in use, too new, damaged, or unreadable.
     #[error("{0}")]
     DataDir(#[from] wal::DataDirError),
+    /// The snapshots in the data directory cannot be used, or do not meet the log.
+    #[error("{0}")]
+    Snapshot(#[from] SnapshotStartError),
     /// The log in the data directory cannot be opened.
     #[error("{0}")]
     Log(#[from] wal::OpenError),
@@ -85,6 +89,7 @@ impl ServeError {
             ServeError::Bind { .. }
             | ServeError::Tls { .. }
             | ServeError::DataDir(_)
+            | ServeError::Snapshot(_)
             | ServeError::Log(_)
             | ServeError::Storage { .. }
             | ServeError::Replica(_)

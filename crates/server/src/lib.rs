@@ -10,6 +10,8 @@
 //!   on a command's way.
 //! - The **disk thread** (`disk`) owns the log: it gathers what comes while it syncs, and never
 //!   makes the reactor wait.
+//! - The **snapshot threads** (`snapshots`) write snapshots, send them to peers that are too far
+//!   behind, and take them from peers.
 //! - The **admin thread** (`admin`) serves /metrics, /healthz and /readyz from what the reactor
 //!   publishes.
 //! - A **resolver thread** exists only where peers are given by name.
@@ -41,6 +43,7 @@ mod metrics;
 mod reactor;
 mod server;
 mod signals;
+mod snapshots;
 mod tls;
 mod tokens;
 mod transport;
@@ -50,6 +53,7 @@ pub use disk::{DiskError, OnFailure};
 pub use error::ServeError;
 pub use reactor::Stopper;
 pub use server::{Options, Server};
+pub use snapshots::SnapshotStartError;
 
 /// Runs a node until SIGTERM, SIGINT or a SHUTDOWN command stops it.
 ///

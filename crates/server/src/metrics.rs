@@ -19,6 +19,7 @@ use replica::HostStats;
 use wal::Record;
 
 use crate::peer::PeerStatistics;
+use crate::snapshots::SnapshotStatistics;
 
 /// A snapshot older than this means that the reactor does not turn: the node cannot serve.
 const STALE_AFTER: Duration = Duration::from_secs(2);
@@ -36,6 +37,7 @@ pub(crate) struct DiskMetrics {
 pub(crate) struct Snapshot {
     pub(crate) replica: replica::Metrics,
     pub(crate) peers: Vec<PeerStatistics>,
+    pub(crate) snapshots: SnapshotStatistics,
     pub(crate) host: HostStats,
     pub(crate) turns: u64,
     /// The node is stopping: load balancers should look elsewhere.
@@ -160,7 +162,13 @@ impl Collector for SnapshotCollector {
         for (name, help, value) in gauges(&snapshot) {
             gauge(&mut encoder, name, help, value)?;
         }
+        for (name, help, value) in snapshot_gauges(&snapshot.snapshots) {
+            gauge(&mut encoder, name, help, value)?;
+        }
         for (name, help, value) in counters(&snapshot) {
+            counter(&mut encoder, name, help, value)?;
+        }
+        for (name, help, value) in snapshot_counters(&snapshot.snapshots) {
             counter(&mut encoder, name, help, value)?;
         }
         role(&mut encoder, snapshot.replica.role)?;
@@ -241,6 +249,77 @@ fn gauges(snapshot: &Snapshot) -> Vec<Figure> {
             "resident_memory_peak_bytes",
             "The most it has been",
             host.rss_peak_bytes,
+        ),
+    ]
+}
+
+fn snapshot_gauges(snapshots: &SnapshotStatistics) -> [Figure; 6] {
+    [
+        (
+            "snapshot_writing",
+            "1 while a snapshot is being written",
+            snapshots.is_writing.into(),
+        ),
+        (
+            "snapshot_last_bytes",
+            "Size of the last snapshot written",
+            snapshots.last_bytes,
+        ),
+        (
+            "snapshot_last_milliseconds",
+            "Time it took to write it",
+            snapshots.last_millis,
+        ),
+        (
+            "snapshot_last_index",
+            "Last entry of the newest snapshot",
+            snapshots.last_index,
+        ),
+        (
+            "snapshot_disk_bytes",
+            "Bytes that snapshots take on disk",
+            snapshots.disk_bytes,
+        ),
+        (
+            "snapshots_sending",
+            "Peers that are being sent a snapshot",
+            snapshots.sending,
+        ),
+    ]
+}
+
+fn snapshot_counters(snapshots: &SnapshotStatistics) -> [Figure; 7] {
+    [
+        ("snapshots_written", "Snapshots written", snapshots.written),
+        (
+            "snapshot_write_failures",
+            "Snapshots that could not be written",
+            snapshots.write_failures,
+        ),
+        (
+            "snapshots_sent",
+            "Snapshots that a peer has installed",
+            snapshots.sent,
+        ),
+        (
+            "snapshot_send_failures",
+            "Transfers to a peer that were given up",
+            snapshots.send_failures,
+        ),
+        (
+            "snapshot_sent_bytes",
+            "Bytes of snapshots sent",
+            snapshots.sent_bytes,
+        ),
+        (
+            "snapshots_received",
+            "Snapshots received and loaded",
+            snapshots.received,
+        ),
+        (
+            "snapshot_received_bytes",
+            "Bytes of snapshots received",
+            snapshots.received_bytes,
         ),
     ]
 }

@@ -3,29 +3,29 @@
 //! 1. Certificates are read and every port is bound. What fails here has touched nothing.
 //! 2. The data directory is locked and checked; its incarnation is raised. A directory of another
 //!    cluster or node, in use, too new or damaged is refused unchanged.
-//! 3. The log is opened and recovered; the replica is made of what it holds.
+//! 3. The newest good snapshot is loaded, the log behind it recovered; the replica is made of both.
 //! 4. The threads start, and the reactor turns. Committed entries are applied from the log as its
 //!    first work, while clients may already connect and wait.
+
+mod recover;
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use mio::{Interest, Poll, Waker};
 use raft::{ClusterId, GroupId, NodeId};
-use replica::{NodeInfo, Replica, storage};
+use replica::{NodeInfo, Replica};
 use tracing::{error, info, warn};
-use vfs::{LossyVfs, StdVfs, SyncMode, Vfs};
-use wal::{DataDir, KnownPeers, Recovery};
+use vfs::Vfs;
+use wal::{DataDir, KnownPeers};
 
 use crate::admin::Admin;
 use crate::clock::{Clock, wall_ms};
-use crate::config::{Address, Config, Origin, TestVfs};
-use crate::disk::{Disk, Log, OnFailure};
+use crate::config::{Address, Config, Origin};
+use crate::disk::{Disk, OnFailure};
 use crate::error::ServeError;
 use crate::host;
 use crate::listener::{self, Listener};
@@ -35,17 +35,17 @@ use crate::peer::handshake::{Hello, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN, Purp
 use crate::peer::{PeerSettings, PeerTls, Peers};
 use crate::reactor::{Clients, OutputLimits, Parts, Reactor, Stopper};
 use crate::signals::Signals;
+use crate::snapshots::{SnapshotSettings, Snapshots};
 use crate::tls;
 use crate::tokens::Source;
+
+use self::recover::{Storage, choose_vfs, open_storage};
 
 /// The one group of this release. Messages and records name it, because there will be more.
 const GROUP: GroupId = GroupId(1);
 
 /// The software version, as peers and INFO are told.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// Work that takes longer at the start says that it goes on, this often.
-const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The shortest time after which a silent peer connection is given up.
 const PEER_IDLE_MIN: Duration = Duration::from_secs(2);
@@ -141,18 +141,28 @@ impl Server {
             .take()
             .unwrap_or_else(|| choose_vfs(config.test_vfs));
         let cluster = ClusterId(config.cluster_id());
-        let mut data_dir = DataDir::open(vfs, &config.data_dir, cluster.0, config.node_id)?;
+        let mut data_dir = DataDir::open(
+            Arc::clone(&vfs),
+            &config.data_dir,
+            cluster.0,
+            config.node_id,
+        )?;
         let drawn = Drawn::new()?;
         let directory = data_dir.directory_id(drawn.directory)?;
         let known = data_dir
             .take_known_peers()
             .expect("the directory was opened here, and its memory is taken once");
-        let (log, recovered) = open_log(config, &mut data_dir)?;
+        let Storage {
+            snapshots,
+            log,
+            recovered,
+        } = open_storage(config, &vfs, &mut data_dir)?;
 
         let clock = Clock::new();
         let replica_config = replica_config(config, &data_dir, &drawn, &client_addrs);
         let client_addr = replica_config.client_addr.clone();
-        let replica = Replica::new(replica_config, recovered, None, clock.now())?;
+        let newest = snapshots.last();
+        let replica = Replica::new(replica_config, recovered, snapshots.loaded, clock.now())?;
 
         let poll = Poll::new().map_err(ServeError::system("create an event queue"))?;
         let waker = Waker::new(poll.registry(), Source::Waker.token())
@@ -163,6 +173,13 @@ impl Server {
         let admin = bound.start_admin(&published, &disk_metrics)?;
         let disk = Disk::start(log, Arc::clone(&waker), options.on_failure, disk_metrics)
             .map_err(ServeError::system("start the disk thread"))?;
+        let snapshots = Snapshots::start(
+            snapshot_settings(config, cluster),
+            snapshots.directory,
+            newest,
+            Arc::clone(&waker),
+        )
+        .map_err(ServeError::system("start the thread for snapshots"))?;
         let stopper = Stopper::new(Arc::clone(&waker));
         let signals = match options.has_signals {
             true => Some(install_signals(&poll)?),
@@ -193,6 +210,7 @@ impl Server {
             peers,
             peer_listeners: register(&poll, bound.peers, |_| Source::PeerListener)?,
             disk,
+            snapshots,
             signals,
             stopper: stopper.clone(),
             published,
@@ -364,81 +382,6 @@ fn install_signals(poll: &Poll) -> Result<Signals, ServeError> {
     install().map_err(ServeError::system("handle signals"))
 }
 
-fn choose_vfs(choice: TestVfs) -> Arc<dyn Vfs> {
-    let real: Arc<dyn Vfs> = Arc::new(StdVfs::new());
-    match choice {
-        TestVfs::Std => real,
-        TestVfs::Lossy => Arc::new(LossyVfs::new(real, SyncMode::Real)),
-        TestVfs::LossyNosync => Arc::new(LossyVfs::new(real, SyncMode::Nothing)),
-    }
-}
-
-fn open_log(config: &Config, data_dir: &mut DataDir) -> Result<(Log, raft::Recovered), ServeError> {
-    let dir = data_dir.wal_path();
-    let options = wal::Options {
-        segment_bytes: config.wal_segment_size.0,
-        keep_tag: Some(replica::storage::MEMBERSHIP_TAG),
-        ..wal::Options::default()
-    };
-    let opened = with_progress("reading the log", || data_dir.open_wal(options));
-    let (wal, recovery) = opened?;
-    log_recovery(&recovery);
-    let recovered = storage::recovered(recovery.groups.get(&GROUP.0)).map_err(|source| {
-        ServeError::Storage {
-            dir: dir.clone(),
-            source,
-        }
-    })?;
-    let log = Log {
-        wal,
-        dir,
-        segment_bytes: config.wal_segment_size.0,
-        group: GROUP,
-    };
-    Ok((log, recovered))
-}
-
-fn log_recovery(recovery: &Recovery) {
-    if let Some(torn) = &recovery.torn_bytes_cut {
-        warn!(
-            segment = torn.segment,
-            offset = torn.offset,
-            bytes = torn.bytes,
-            "a write that was cut short by a crash was removed; nothing acknowledged was in it"
-        );
-    }
-    if recovery.is_new {
-        info!("a new log was begun");
-        return;
-    }
-    let group = recovery.groups.get(&GROUP.0);
-    info!(
-        records = recovery.records,
-        segments = recovery.segments,
-        first = group.map_or(0, |group| group.first),
-        last = group.map_or(0, |group| group.last.1),
-        term = group.map_or(0, |group| group.last.0),
-        bytes = group.map_or(0, |group| group.bytes),
-        "log recovered"
-    );
-}
-
-/// Does what may take long, and says every second that it still goes on.
-fn with_progress<T>(what: &'static str, work: impl FnOnce() -> T) -> T {
-    let started = Instant::now();
-    thread::scope(|scope| {
-        let (done, waits) = channel::<()>();
-        scope.spawn(move || {
-            while waits.recv_timeout(PROGRESS_INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                info!(seconds = started.elapsed().as_secs(), "still {what}");
-            }
-        });
-        let result = work();
-        drop(done);
-        result
-    })
-}
-
 fn replica_config(
     config: &Config,
     data_dir: &DataDir,
@@ -473,10 +416,10 @@ fn replica_config(
         entry_bytes_max: config.max_entry_size.bytes(),
         batch_bytes_max: config.max_batch_size.bytes(),
         unapplied_bytes_max: config.max_entry_size.bytes() * UNAPPLIED_ENTRIES,
-        snapshot_log_bytes_min: config.snapshot_log_size_min.bytes() as u64,
-        snapshot_log_bytes_max: config.snapshot_log_size_max.bytes() as u64,
-        snapshot_state_percent: u64::from(config.snapshot_log_percent),
-        log_tail_bytes: config.log_tail_size.bytes() as u64,
+        snapshot_log_bytes_min: config.snapshot_log_size_min.0,
+        snapshot_log_bytes_max: config.snapshot_log_size_max.0,
+        snapshot_state_percent: config.snapshot_log_percent.into(),
+        log_tail_bytes: config.log_tail_size.0,
         clients_max: clients_possible,
         output_bytes_max: config.client_output_limit.bytes(),
         requirepass: config
@@ -588,6 +531,17 @@ fn peer_settings(
         idle_timeout_us: micros(idle),
         seed,
         known,
+    }
+}
+
+fn snapshot_settings(config: &Config, cluster: ClusterId) -> SnapshotSettings {
+    SnapshotSettings {
+        scope: Scope {
+            cluster,
+            group: GROUP,
+        },
+        bytes_per_second: config.snapshot_bytes_per_second.0,
+        send_bytes_per_second: config.snapshot_send_bytes_per_second.0,
     }
 }
 

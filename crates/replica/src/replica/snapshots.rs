@@ -10,7 +10,7 @@ use raft::{EntryId, NodeId, SnapshotMeta};
 use crate::config::{ClientId, Now};
 use crate::execute;
 use crate::output::Output;
-use crate::snapshot::{LoadedSnapshot, Snapshot};
+use crate::snapshot::{LoadedSnapshot, Retired, Snapshot};
 
 use super::Replica;
 use super::apply::NUMBERS_USED;
@@ -47,6 +47,13 @@ impl Replica {
         self.node.compaction.fail(reason.to_owned(), now);
     }
 
+    /// The newest snapshot turned out to be damaged and was set aside: the next is taken whether or
+    /// not the state has changed since.
+    pub fn snapshot_lost(&mut self, now: Now) {
+        self.set_now(now);
+        self.node.compaction.forget_last();
+    }
+
     /// The transfer of a snapshot to a follower has ended: that of the entries up to `last`, if it
     /// came so far that one was chosen. Whether the follower has it now, installed and durable.
     pub fn snapshot_sent(&mut self, now: Now, to: NodeId, last: EntryId, is_installed: bool) {
@@ -60,10 +67,13 @@ impl Replica {
     /// Clients stay. Commands of theirs that the snapshot contains have been executed, and what they
     /// came to is not known: they are answered with UNCERTAIN. What it does not contain is handed to
     /// the leader again. Subscribers have missed messages, and are disconnected.
-    pub fn install(&mut self, now: Now, snapshot: LoadedSnapshot) {
+    ///
+    /// Returns the state that is not needed any more, to be dropped elsewhere: that takes as long as
+    /// there are keys.
+    pub fn install(&mut self, now: Now, snapshot: LoadedSnapshot) -> Retired {
         self.set_now(now);
         if self.fatal.is_some() || !self.raft.install_snapshot(snapshot.meta.clone()) {
-            return;
+            return Retired(snapshot.machine);
         }
         let LoadedSnapshot {
             meta,
@@ -78,7 +88,7 @@ impl Replica {
         );
         let stats = self.node.machine.store.stats();
         machine.store.continue_stats(stats);
-        self.node.machine = machine;
+        let retired = std::mem::replace(&mut self.node.machine, machine);
         self.node.consensus.applied = meta.last.index;
         self.node.compaction.note_loaded(&meta, bytes);
         self.node.stats.snapshots_installed += 1;
@@ -86,6 +96,7 @@ impl Replica {
         self.fail_contained();
         self.disconnect_subscribers();
         self.note_consensus();
+        Retired(retired)
     }
 
     /// Cuts a snapshot, if one is due: the turn is over, so that this is between two entries.

@@ -12,10 +12,11 @@ use wal::KnownPeers;
 use super::PeerContext;
 use super::codec::{self, Greeting, Incoming};
 use super::frame::FRAME_BYTES_MAX;
-use super::handshake::{Hello, LivePeer, Refused, judge_hello};
+use super::handshake::{Hello, LivePeer, Purpose, Refused, judge_hello};
 use super::history::remember;
 use super::outbound::{invalid_data, next_greeting};
-use super::stream::{Fill, Stream};
+use super::stream::{Detached, Fill, Stream};
+use super::transfer::TRANSFER_FRAME_BYTES_MAX;
 
 /// How long a dialler may take to say who it is.
 const GREETING_TIMEOUT_US: u64 = 5_000_000;
@@ -36,6 +37,8 @@ enum Phase {
     Greeting { until_us: u64 },
     /// It speaks for a member.
     Up { node: NodeId, process: u64 },
+    /// It brings a snapshot, and leaves the reactor: see [`Inbound::detach`].
+    Snapshot,
     /// It was refused; the connection ends when it has been told.
     Refused,
 }
@@ -68,7 +71,7 @@ impl Inbound {
     pub(super) fn node(&self) -> Option<NodeId> {
         match self.phase {
             Phase::Up { node, .. } => Some(node),
-            Phase::Greeting { .. } | Phase::Refused => None,
+            Phase::Greeting { .. } | Phase::Snapshot | Phase::Refused => None,
         }
     }
 
@@ -76,7 +79,7 @@ impl Inbound {
     pub(super) fn live(&self) -> Option<LivePeer> {
         match self.phase {
             Phase::Up { process, .. } => Some(LivePeer { process }),
-            Phase::Greeting { .. } | Phase::Refused => None,
+            Phase::Greeting { .. } | Phase::Snapshot | Phase::Refused => None,
         }
     }
 
@@ -101,7 +104,7 @@ impl Inbound {
         match self.phase {
             Phase::Greeting { until_us } => until_us <= now_us,
             Phase::Up { .. } => now_us.saturating_sub(self.last_heard_us) > context.idle_timeout_us,
-            Phase::Refused => true,
+            Phase::Snapshot | Phase::Refused => true,
         }
     }
 
@@ -133,7 +136,7 @@ impl Inbound {
                 }
             }
             Phase::Up { node, .. } => outcome = self.receive(context, now_us, node, deliver)?,
-            Phase::Refused => {}
+            Phase::Snapshot | Phase::Refused => {}
         }
         if fill == Fill::End {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -155,14 +158,22 @@ impl Inbound {
             .and_then(|()| remember(known, &context.hello, hello));
         let answer = match &verdict {
             Ok(()) => {
-                self.stream.reader.set_body_bytes_max(FRAME_BYTES_MAX);
                 self.last_heard_us = now_us;
-                self.phase = Phase::Up {
-                    node: hello.node,
-                    process: hello.process,
+                let (bytes_max, phase) = match hello.purpose {
+                    Purpose::Messages => (
+                        FRAME_BYTES_MAX,
+                        Phase::Up {
+                            node: hello.node,
+                            process: hello.process,
+                        },
+                    ),
+                    Purpose::Snapshot => (TRANSFER_FRAME_BYTES_MAX, Phase::Snapshot),
                 };
+                self.stream.reader.set_body_bytes_max(bytes_max);
+                self.phase = phase;
                 Greeting::Welcome(Hello {
                     target: hello.node,
+                    purpose: hello.purpose,
                     ..context.hello.clone()
                 })
             }
@@ -175,6 +186,11 @@ impl Inbound {
         // An error shows again at the next read, which is where connections end.
         let _ = self.stream.flush();
         verdict
+    }
+
+    /// Takes the connection out of the reactor, after it was let in to bring a snapshot.
+    pub(super) fn detach(self, registry: &Registry) -> io::Result<Detached> {
+        self.stream.detach(registry)
     }
 
     /// Ends the connection.

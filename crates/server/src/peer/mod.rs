@@ -41,17 +41,20 @@ use mio::{Registry, Waker};
 use raft::NodeId;
 use replica::{Disconnect, PeerInfo, PeerMessage};
 use tracing::{debug, error, info, warn};
-use wal::KnownPeers;
+use wal::{KnownPeers, PeerRun};
 
 use crate::tokens::Source;
 use crate::transport::Transport;
 
 use self::codec::Scope;
-use self::handshake::{Hello, RefusalReason, Refused};
+use self::handshake::{Hello, PROTOCOL_VERSION_SNAPSHOT, Purpose, RefusalReason, Refused};
 use self::inbound::Inbound;
 use self::outbound::Outbound;
 use self::resolver::Resolver;
 use self::stream::{Stream, is_reset};
+
+pub(crate) use self::outbound::server_name;
+pub(crate) use self::stream::Detached;
 
 /// The same refusal is logged again only after this long; dialling goes on meanwhile.
 const REFUSAL_LOG_INTERVAL_US: u64 = 30_000_000;
@@ -103,6 +106,22 @@ impl PeerContext {
     }
 }
 
+/// Where and as whom to dial a peer that is to get a snapshot.
+#[derive(Debug, Clone)]
+pub(crate) struct SnapshotTarget {
+    pub(crate) node: NodeId,
+    /// Its peer address, `host:port`.
+    pub(crate) address: String,
+    /// Who has to answer there: the run that its connection for messages has met. The thread that
+    /// dials can remember nobody, so whoever else answers is left to that connection to judge.
+    pub(crate) run: PeerRun,
+    /// What to say.
+    pub(crate) hello: Hello,
+    pub(crate) members: BTreeSet<NodeId>,
+    pub(crate) scope: Scope,
+    pub(crate) tls: Option<Arc<rustls::ClientConfig>>,
+}
+
 /// What the peers have to tell the replica.
 #[derive(Debug)]
 pub(crate) enum PeerEvent {
@@ -112,6 +131,8 @@ pub(crate) enum PeerEvent {
     Disconnected(NodeId, Disconnect),
     /// A message.
     Message(NodeId, PeerMessage),
+    /// A connection on which this peer brings a snapshot.
+    Snapshot(NodeId, Detached),
     /// A member knows a newer run of this node than its data directory does: it must not go on.
     Outdated(Refused),
 }
@@ -350,6 +371,26 @@ impl Peers {
         }
     }
 
+    /// What a thread needs to bring a snapshot to a peer; `None` while the peer is not connected.
+    pub(crate) fn snapshot_target(&self, node: NodeId) -> Option<SnapshotTarget> {
+        let mut peers = self.peers.iter();
+        let peer = peers.find(|peer| peer.outbound.node == node && peer.outbound.is_up())?;
+        Some(SnapshotTarget {
+            node,
+            address: peer.outbound.address().to_owned(),
+            run: self.known.run(node.0)?,
+            hello: Hello {
+                target: node,
+                purpose: Purpose::Snapshot,
+                protocol_version_min: PROTOCOL_VERSION_SNAPSHOT,
+                ..self.context.hello.clone()
+            },
+            members: self.context.members.clone(),
+            scope: self.context.scope,
+            tls: self.context.tls.as_ref().map(|tls| Arc::clone(&tls.client)),
+        })
+    }
+
     /// Figures per peer.
     pub(crate) fn statistics(&self) -> Vec<PeerStatistics> {
         let peers = self.peers.iter().map(|peer| {
@@ -497,6 +538,10 @@ impl Peers {
             log_refusal(logged, now_us, &refused, &address);
             return;
         }
+        if hello.purpose == Purpose::Snapshot {
+            self.hand_over(index, hello.node);
+            return;
+        }
         // The same process has dialled anew: what it left behind is closed without a word.
         if let Some(earlier) = earlier {
             self.forget_inbound(earlier);
@@ -510,6 +555,17 @@ impl Peers {
                 // It lives, so there is no reason to wait for the next attempt.
                 peer.outbound.dial_soon();
             }
+        }
+    }
+
+    /// A snapshot is received by a thread of its own, so that its bytes cost the reactor nothing.
+    fn hand_over(&mut self, index: usize, node: NodeId) {
+        let Some(inbound) = self.inbound[index].take() else {
+            return;
+        };
+        match inbound.detach(&self.context.registry) {
+            Ok(detached) => self.events.push(PeerEvent::Snapshot(node, detached)),
+            Err(error) => warn!(peer = node.0, %error, "cannot take a snapshot's connection"),
         }
     }
 

@@ -292,12 +292,7 @@ impl Outbound {
         let socket = TcpStream::connect(address)?;
         let tls = match &context.tls {
             None => None,
-            Some(tls) => {
-                let host = self.address.rsplit_once(':').map_or("", |(host, _)| host);
-                let host = host.trim_start_matches('[').trim_end_matches(']');
-                let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-                Some((&tls.client, name))
-            }
+            Some(tls) => Some((&tls.client, server_name(&self.address)?)),
         };
         let mut transport = Transport::dial(socket, tls)?;
         transport.register(context.registry(), Source::Outbound(self.index).token())?;
@@ -451,6 +446,13 @@ impl Outbound {
             let _ = stream.transport.deregister(registry);
         }
     }
+}
+
+/// The name that a peer's certificate must show: the host it was dialled by.
+pub(crate) fn server_name(address: &str) -> io::Result<ServerName<'static>> {
+    let host = address.rsplit_once(':').map_or("", |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    ServerName::try_from(host.to_owned()).map_err(io::Error::other)
 }
 
 /// The next frame of a handshake. The magic, which comes before the other side's first frame, is

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use mio::Registry;
+
 use crate::transport::Transport;
 
 use super::frame::FrameReader;
@@ -29,6 +31,16 @@ pub(super) struct Stream {
     pub(super) sent_bytes: u64,
 }
 
+/// A connection taken out of the readiness loop after its handshake, for a thread that blocks.
+#[derive(Debug)]
+pub(crate) struct Detached {
+    pub(crate) transport: Transport,
+    /// What was read and not yet cut into frames.
+    pub(crate) reader: FrameReader,
+    /// What is still to be sent, before anything else.
+    pub(crate) unsent: Vec<u8>,
+}
+
 /// What a turn's reading ended with.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fill {
@@ -53,6 +65,16 @@ impl Stream {
             received_bytes: 0,
             sent_bytes: 0,
         }
+    }
+
+    /// Takes the connection out of the readiness loop.
+    pub(super) fn detach(mut self, registry: &Registry) -> io::Result<Detached> {
+        self.transport.deregister(registry)?;
+        Ok(Detached {
+            transport: self.transport,
+            reader: self.reader,
+            unsent: self.out.split_off(self.sent),
+        })
     }
 
     /// Takes note of an edge.

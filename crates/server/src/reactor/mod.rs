@@ -9,6 +9,7 @@
 //! connection that has something, one write a peer, and at most one wake-up of the disk thread.
 
 mod clients;
+mod snapshots;
 
 use std::io;
 use std::sync::Arc;
@@ -16,10 +17,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mio::{Events, Poll, Waker};
+use raft::LogIndex;
 use replica::{HostStats, Now, Output, Replica};
 use tracing::{error, info, warn};
 
 pub(crate) use self::clients::{Clients, OutputLimits};
+use self::snapshots::Desk;
 use crate::clock::Clock;
 use crate::disk::{Completion, Disk, OnFailure};
 use crate::error::{EXIT_FAILURE, ServeError};
@@ -28,6 +31,7 @@ use crate::listener::Listener;
 use crate::metrics::{Published, Snapshot};
 use crate::peer::{PeerEvent, Peers};
 use crate::signals::Signals;
+use crate::snapshots::Snapshots;
 use crate::tokens::Source;
 
 /// Events taken from the system at a time.
@@ -86,6 +90,7 @@ pub(crate) struct Parts {
     pub(crate) peers: Peers,
     pub(crate) peer_listeners: Vec<Listener>,
     pub(crate) disk: Disk,
+    pub(crate) snapshots: Snapshots,
     pub(crate) signals: Option<Signals>,
     pub(crate) stopper: Stopper,
     pub(crate) published: Arc<Published>,
@@ -101,6 +106,7 @@ pub(crate) struct Reactor {
     output: Output,
     scratch: Vec<u8>,
     completions: Vec<Completion>,
+    desk: Desk,
     next_tick_us: u64,
     next_publish_us: u64,
     next_host_us: u64,
@@ -128,6 +134,7 @@ impl Reactor {
             output: Output::default(),
             scratch: vec![0; SCRATCH_BYTES],
             completions: Vec::new(),
+            desk: Desk::default(),
             next_tick_us: 0,
             next_publish_us: 0,
             next_host_us: 0,
@@ -261,6 +268,10 @@ impl Reactor {
                     replica.peer_disconnected(now, node, reason);
                 }
                 PeerEvent::Message(node, message) => replica.peer_message(now, node, message),
+                PeerEvent::Snapshot(node, connection) => {
+                    let applied = LogIndex(replica.metrics().applied_index);
+                    parts.snapshots.receive(node, connection, applied);
+                }
                 // Nothing that this turn would still do may leave this node.
                 PeerEvent::Outdated(refused) => return Err(ServeError::Outdated(refused)),
             }
@@ -273,18 +284,21 @@ impl Reactor {
     }
 
     fn complete(&mut self, now: Now) -> Result<(), ServeError> {
-        let Parts { disk, replica, .. } = &mut self.parts;
-        disk.completions(&mut self.completions);
-        for completion in self.completions.drain(..) {
+        let mut completions = std::mem::take(&mut self.completions);
+        self.parts.disk.completions(&mut completions);
+        for completion in completions.drain(..) {
+            let replica = &mut self.parts.replica;
             match completion {
                 Completion::Persisted(write) => replica.persisted(now, write),
                 Completion::EntriesRead(request, entries) => {
                     replica.entries_read(now, request, entries);
                 }
-                Completion::Space { is_low } => replica.disk_space(now, is_low),
+                Completion::Space { is_low } => self.disk_space(now, is_low),
                 Completion::Failed(failure) => return Err(ServeError::Disk(failure)),
             }
         }
+        self.completions = completions;
+        self.complete_snapshots(now);
         Ok(())
     }
 
@@ -328,13 +342,6 @@ impl Reactor {
                 OnFailure::Report => return Err(ServeError::Replicated(reason)),
             }
         }
-        if output.snapshot.take().is_some() {
-            replica.snapshot_failed(now, "this program does not write snapshots yet");
-        }
-        for request in output.send_snapshots.drain(..) {
-            let last = raft::EntryId::ZERO;
-            replica.snapshot_sent(now, request.to, last, false);
-        }
         disk.submit(&mut output.writes, &mut output.entry_reads);
         for (to, message) in output.messages.drain(..) {
             peers.send(to, &message, now.mono_us);
@@ -350,7 +357,9 @@ impl Reactor {
         for id in output.resumed.drain(..) {
             clients.resume(id);
         }
-        if let Some(shutdown) = output.shutdown.take() {
+        let shutdown = output.shutdown.take();
+        self.carry_out_snapshots(now);
+        if let Some(shutdown) = shutdown {
             info!("asked to stop by a SHUTDOWN command");
             let patience = match shutdown.now {
                 true => Duration::ZERO,
@@ -384,6 +393,7 @@ impl Reactor {
         self.parts.published.publish(Snapshot {
             replica: metrics,
             peers: self.parts.peers.statistics(),
+            snapshots: self.parts.snapshots.statistics(),
             host: self.host,
             turns: self.turns,
             is_stopping: self.stop_by_us.is_some(),
@@ -450,6 +460,7 @@ impl Reactor {
             .clients
             .close_all(parts.poll.registry(), &mut parts.replica, now);
         parts.peers.close(now.mono_us);
+        self.parts.snapshots.close();
         self.parts.disk.close();
         info!("stopped");
         Ok(())

@@ -1,0 +1,504 @@
+//! Snapshots on disk and between nodes: everything about them that takes time, off the reactor's thread.
+//!
+//! What a snapshot holds and when one is due is `replica`'s, what a file looks like is `snapshot`'s. Here
+//! are the threads between:
+//!
+//! - one **writes** what the replica has cut off, paced, and keeps the directory in order ([`write`]);
+//! - one **receives**, checks and loads what a leader sends ([`receive`]), there only while there is
+//!   something to receive;
+//! - one for each peer that is being sent a snapshot **sends** it ([`send`]).
+//!
+//! Each transfer has a connection of its own to the peer port ([`channel`]), so that its bytes wait
+//! before nobody's entries and heartbeats. The reactor accepts it and judges its greeting, as of
+//! every connection, and then hands the socket over: from there on it is blocking I/O in a thread,
+//! because a reactor that writes files would wait for a disk, and one that does not would have to
+//! hold chunks in memory until a thread has written them.
+//!
+//! What is finished is told as the disk thread tells it: put into a list, and the reactor woken.
+
+mod channel;
+mod load;
+mod pace;
+mod receive;
+mod send;
+mod start;
+mod write;
+
+use std::any::Any;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use mio::Waker;
+use raft::{EntryId, LogIndex, NodeId, SnapshotMeta, Term};
+use replica::{LoadedSnapshot, Snapshot};
+use snapshot::{Directory, FileId, Found, Source, verify};
+use tracing::{error, info, warn};
+
+use self::channel::{Stop, TransferError};
+use self::receive::{Arrival, Receiving};
+use self::send::Sending;
+use self::write::{Job, Writing};
+use crate::peer::codec::Scope;
+use crate::peer::{Detached, SnapshotTarget};
+
+pub use self::start::SnapshotStartError;
+pub(crate) use self::start::{Start, open};
+
+/// How snapshots are handled on this node.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SnapshotSettings {
+    pub(crate) scope: Scope,
+    /// The rate of writing.
+    pub(crate) bytes_per_second: u64,
+    /// The rate of sending, to each peer.
+    pub(crate) send_bytes_per_second: u64,
+}
+
+/// What a thread has done.
+#[derive(Debug)]
+pub(crate) enum Completion {
+    /// A snapshot is durable under its final name.
+    Written {
+        meta: SnapshotMeta,
+        found: Found,
+        took: Duration,
+        /// What the directory takes on disk now.
+        disk_bytes: u64,
+    },
+    /// It is not, and nothing is left of it.
+    WriteFailed { reason: String },
+    /// A transfer has ended.
+    Sent {
+        to: NodeId,
+        last: EntryId,
+        is_installed: bool,
+    },
+    /// This node's own file is damaged, and was set aside: another has to be written before a
+    /// transfer can begin.
+    Damaged { to: NodeId },
+    /// A snapshot has been received, is durable under its final name, and loaded.
+    Received {
+        from: NodeId,
+        loaded: Box<LoadedSnapshot>,
+        bytes: u64,
+        /// To be told when the state is the node's.
+        answer: SyncSender<()>,
+    },
+}
+
+/// Figures, for /metrics.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct SnapshotStatistics {
+    pub(crate) written: u64,
+    pub(crate) write_failures: u64,
+    pub(crate) last_bytes: u64,
+    pub(crate) last_millis: u64,
+    pub(crate) last_index: u64,
+    pub(crate) is_writing: bool,
+    pub(crate) disk_bytes: u64,
+    pub(crate) sent: u64,
+    pub(crate) send_failures: u64,
+    pub(crate) sent_bytes: u64,
+    pub(crate) sending: u64,
+    pub(crate) received: u64,
+    pub(crate) received_bytes: u64,
+}
+
+/// The threads' end of the way to the reactor.
+#[derive(Debug)]
+struct Outbox {
+    completions: Mutex<Vec<Completion>>,
+    waker: Arc<Waker>,
+}
+
+impl Outbox {
+    fn complete(&self, completion: Completion) {
+        lock(&self.completions).push(completion);
+        if let Err(error) = self.waker.wake() {
+            error!(%error, "the reactor cannot be woken");
+        }
+    }
+}
+
+/// The reactor's end.
+pub(crate) struct Snapshots {
+    settings: SnapshotSettings,
+    directory: Directory,
+    outbox: Arc<Outbox>,
+    stop: Stop,
+    is_urgent: Arc<AtomicBool>,
+    /// Dropped to end the thread that writes.
+    jobs: Option<Sender<Job>>,
+    writer: Option<JoinHandle<()>>,
+    /// Dropped to end the thread that receives.
+    arrivals: Option<Sender<Arrival>>,
+    receiver: Option<JoinHandle<()>>,
+    /// The connection that is being received on, or waits to be.
+    receiving: Stop,
+    /// Transfers to peers.
+    sending: BTreeMap<NodeId, JoinHandle<()>>,
+    /// Files that were checked in this run, or written.
+    checked: Arc<Mutex<BTreeSet<FileId>>>,
+    newest: Option<EntryId>,
+    sent_bytes: Arc<AtomicU64>,
+    received_bytes: Arc<AtomicU64>,
+    statistics: SnapshotStatistics,
+}
+
+impl std::fmt::Debug for Snapshots {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Snapshots")
+            .field("settings", &self.settings)
+            .field("newest", &self.newest)
+            .field("sending", &self.sending.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Snapshots {
+    /// Starts the thread that writes. `newest` is the file that the node has started from.
+    pub(crate) fn start(
+        settings: SnapshotSettings,
+        directory: Directory,
+        newest: Option<EntryId>,
+        waker: Arc<Waker>,
+    ) -> io::Result<Snapshots> {
+        let outbox = Arc::new(Outbox {
+            completions: Mutex::new(Vec::new()),
+            waker,
+        });
+        let (stop, is_urgent) = (Stop::default(), Arc::new(AtomicBool::new(false)));
+        let writing = Writing {
+            directory: directory.clone(),
+            scope: settings.scope,
+            bytes_per_second: settings.bytes_per_second,
+            outbox: Arc::clone(&outbox),
+            stop: stop.clone(),
+            is_urgent: Arc::clone(&is_urgent),
+        };
+        let (jobs, todo): (Sender<Job>, Receiver<Job>) = channel();
+        let writer = thread::Builder::new()
+            .name("snapshots".into())
+            .spawn(move || {
+                Writing::be_nice();
+                todo.iter().for_each(|job| writing.carry_out(job));
+            })?;
+        let statistics = SnapshotStatistics {
+            last_index: newest.map_or(0, |last| last.index.0),
+            disk_bytes: directory.disk_bytes().unwrap_or_default(),
+            ..SnapshotStatistics::default()
+        };
+        Ok(Snapshots {
+            settings,
+            directory,
+            outbox,
+            stop: stop.clone(),
+            is_urgent,
+            jobs: Some(jobs),
+            writer: Some(writer),
+            arrivals: None,
+            receiver: None,
+            receiving: stop.child(),
+            sending: BTreeMap::new(),
+            checked: Arc::default(),
+            newest,
+            sent_bytes: Arc::default(),
+            received_bytes: Arc::default(),
+            statistics,
+        })
+    }
+
+    /// Hands a snapshot over to be written.
+    pub(crate) fn write(&mut self, snapshot: Snapshot) {
+        self.statistics.is_writing = true;
+        self.ask(Job::Write(Box::new(snapshot)));
+    }
+
+    /// Frees what takes long to free, elsewhere.
+    pub(crate) fn free(&mut self, state: Box<dyn Any + Send>) {
+        self.ask(Job::Free(state));
+    }
+
+    /// While the disk runs short of space, snapshots are written as fast as they can be.
+    pub(crate) fn set_urgent(&mut self, is_urgent: bool) {
+        self.is_urgent.store(is_urgent, Ordering::Relaxed);
+    }
+
+    /// The last entry of the newest file.
+    pub(crate) fn newest(&self) -> Option<EntryId> {
+        self.newest
+    }
+
+    /// Begins to send the newest file to a peer. A transfer to it that is under way goes on instead:
+    /// its end is told in any case.
+    pub(crate) fn send(&mut self, target: SnapshotTarget) {
+        let to = target.node;
+        self.sending.retain(|_, thread| !thread.is_finished());
+        if self.sending.contains_key(&to) {
+            return;
+        }
+        let transfer = Transferring {
+            directory: self.directory.clone(),
+            target,
+            bytes_per_second: self.settings.send_bytes_per_second,
+            stop: self.stop.child(),
+            sent_bytes: Arc::clone(&self.sent_bytes),
+            checked: Arc::clone(&self.checked),
+        };
+        let outbox = Arc::clone(&self.outbox);
+        let spawned = thread::Builder::new()
+            .name(format!("snapshot-to-{}", to.0))
+            .spawn(move || outbox.complete(transfer.run()));
+        match spawned {
+            Ok(thread) => {
+                self.sending.insert(to, thread);
+            }
+            Err(error) => {
+                error!(%error, "no thread can be started to send a snapshot");
+                self.outbox.complete(sent(to, None));
+            }
+        }
+    }
+
+    /// Takes over a connection on which a peer brings a snapshot. `applied` is how far this node is.
+    pub(crate) fn receive(&mut self, from: NodeId, connection: Detached, applied: LogIndex) {
+        self.receiving.raise();
+        self.receiving = self.stop.child();
+        let arrival = Arrival {
+            from,
+            connection,
+            applied,
+            stop: self.receiving.clone(),
+        };
+        let arrivals = match &self.arrivals {
+            Some(arrivals) => arrivals,
+            None => match self.start_receiver() {
+                Ok(arrivals) => self.arrivals.insert(arrivals),
+                Err(error) => {
+                    error!(%error, "no thread can be started to receive a snapshot");
+                    return;
+                }
+            },
+        };
+        if arrivals.send(arrival).is_err() {
+            error!("the thread that receives snapshots has ended with an internal error");
+        }
+    }
+
+    /// Moves what has been done since the last call into `completions`.
+    pub(crate) fn completions(&mut self, completions: &mut Vec<Completion>) {
+        let first = completions.len();
+        completions.append(&mut lock(&self.outbox.completions));
+        for completion in &completions[first..] {
+            self.note(completion);
+        }
+    }
+
+    /// Figures.
+    pub(crate) fn statistics(&self) -> SnapshotStatistics {
+        let sending = self.sending.values();
+        SnapshotStatistics {
+            sent_bytes: self.sent_bytes.load(Ordering::Relaxed),
+            received_bytes: self.received_bytes.load(Ordering::Relaxed),
+            sending: sending.filter(|thread| !thread.is_finished()).count() as u64,
+            ..self.statistics
+        }
+    }
+
+    /// Stops all threads: what is half written or half sent is given up, what is half received stays.
+    pub(crate) fn close(mut self) {
+        self.close_and_join();
+    }
+
+    fn close_and_join(&mut self) {
+        self.stop.raise_all();
+        self.jobs = None;
+        self.arrivals = None;
+        // Whoever waits for an answer gets none.
+        lock(&self.outbox.completions).clear();
+        let senders = std::mem::take(&mut self.sending).into_values();
+        let threads = self.writer.take().into_iter().chain(self.receiver.take());
+        for thread in threads.chain(senders) {
+            if thread.join().is_err() {
+                error!("a thread for snapshots ended with an internal error");
+            }
+        }
+    }
+
+    fn ask(&mut self, job: Job) {
+        let is_taken = self
+            .jobs
+            .as_ref()
+            .is_some_and(|jobs| jobs.send(job).is_ok());
+        if !is_taken {
+            error!("the thread that writes snapshots has ended with an internal error");
+        }
+    }
+
+    fn start_receiver(&mut self) -> io::Result<Sender<Arrival>> {
+        let (arrivals, queue): (Sender<Arrival>, Receiver<Arrival>) = channel();
+        let receiving = Receiving {
+            directory: self.directory.clone(),
+            scope: self.settings.scope,
+            outbox: Arc::clone(&self.outbox),
+            received_bytes: Arc::clone(&self.received_bytes),
+        };
+        let thread = thread::Builder::new()
+            .name("snapshot-from".into())
+            .spawn(move || queue.iter().for_each(|arrival| receiving.serve(arrival)))?;
+        self.receiver = Some(thread);
+        Ok(arrivals)
+    }
+
+    fn note(&mut self, completion: &Completion) {
+        let statistics = &mut self.statistics;
+        match completion {
+            Completion::Written {
+                found,
+                took,
+                disk_bytes,
+                ..
+            } => {
+                statistics.written += 1;
+                statistics.is_writing = false;
+                statistics.last_bytes = found.bytes;
+                statistics.last_millis = took.as_millis() as u64;
+                statistics.disk_bytes = *disk_bytes;
+                lock(&self.checked).insert(found.id());
+                self.set_newest(position(found.meta.term, found.meta.index));
+            }
+            Completion::WriteFailed { .. } => {
+                statistics.write_failures += 1;
+                statistics.is_writing = false;
+            }
+            Completion::Sent { is_installed, .. } => match is_installed {
+                true => statistics.sent += 1,
+                false => statistics.send_failures += 1,
+            },
+            Completion::Damaged { .. } => statistics.send_failures += 1,
+            Completion::Received { loaded, .. } => {
+                statistics.received += 1;
+                self.set_newest(loaded.meta.last);
+            }
+        }
+    }
+
+    fn set_newest(&mut self, last: EntryId) {
+        if self.newest.is_none_or(|newest| newest.index < last.index) {
+            self.newest = Some(last);
+            self.statistics.last_index = last.index.0;
+        }
+    }
+}
+
+impl Drop for Snapshots {
+    fn drop(&mut self) {
+        self.close_and_join();
+    }
+}
+
+/// A thread that sends.
+struct Transferring {
+    directory: Directory,
+    target: SnapshotTarget,
+    bytes_per_second: u64,
+    stop: Stop,
+    sent_bytes: Arc<AtomicU64>,
+    checked: Arc<Mutex<BTreeSet<FileId>>>,
+}
+
+impl Transferring {
+    fn run(&self) -> Completion {
+        let to = self.target.node;
+        let source = match self.source() {
+            Ok(Some(source)) => source,
+            Ok(None) => return Completion::Damaged { to },
+            Err(error) => {
+                warn!(peer = to.0, %error, "no snapshot can be sent");
+                return sent(to, None);
+            }
+        };
+        let id = source.id();
+        info!(
+            peer = to.0,
+            index = id.index,
+            bytes = id.bytes,
+            "sending a snapshot"
+        );
+        let sending = Sending {
+            target: &self.target,
+            source: &source,
+            bytes_per_second: self.bytes_per_second,
+            stop: &self.stop,
+            sent_bytes: &self.sent_bytes,
+        };
+        match sending.run() {
+            Ok(()) => {
+                info!(peer = to.0, index = id.index, "the peer has the snapshot");
+                sent(to, Some(position(id.term, id.index)))
+            }
+            Err(TransferError::Stopped) => sent(to, None),
+            Err(error) => {
+                warn!(peer = to.0, %error, "a snapshot was not sent; it is tried again later");
+                sent(to, None)
+            }
+        }
+    }
+
+    /// The newest file, checked. `None` if it was damaged, and set aside.
+    fn source(&self) -> Result<Option<Source>, snapshot::SnapshotError> {
+        let Some((_, _, path)) = self.directory.list()?.into_iter().next() else {
+            return Ok(None);
+        };
+        let vfs = self.directory.vfs().as_ref();
+        let id = match self.known(&path)? {
+            Some(id) => id,
+            None => match verify(vfs, &path) {
+                Ok(report) => report.id(),
+                Err(error @ snapshot::SnapshotError::Damaged { .. }) => {
+                    error!("{error}; another one is written from memory");
+                    self.directory.set_aside(&path)?;
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
+            },
+        };
+        lock(&self.checked).insert(id);
+        Source::open_as(vfs, &path, id).map(Some)
+    }
+
+    /// The file's id, if it was checked in this run.
+    fn known(&self, path: &std::path::Path) -> Result<Option<FileId>, snapshot::SnapshotError> {
+        let checked = lock(&self.checked);
+        let mut known = checked.iter();
+        Ok(known
+            .find(|id| self.directory.finished_path(id.index, id.term) == path)
+            .copied())
+    }
+}
+
+fn sent(to: NodeId, last: Option<EntryId>) -> Completion {
+    Completion::Sent {
+        to,
+        last: last.unwrap_or(EntryId::ZERO),
+        is_installed: last.is_some(),
+    }
+}
+
+fn position(term: u64, index: u64) -> EntryId {
+    EntryId {
+        term: Term(term),
+        index: LogIndex(index),
+    }
+}
+
+/// A lock whose holder panicked ends the process in production; in tests, what it guards is whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

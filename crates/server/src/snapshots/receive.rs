@@ -1,0 +1,213 @@
+//! Takes a snapshot's file from a peer, checks it, and loads it: one thread, one transfer at a time.
+//!
+//! The newest connection wins. A peer that dials anew has lost the one before, and a new leader has a
+//! newer snapshot than the old one; either way what was being received on the older connection is of
+//! no more use than the file on disk, which stays, and is gone on with if it is the same.
+//!
+//! Nothing of this touches the state of the node: only when the whole file is checked, durable under
+//! its final name and loaded does the reactor get it, and puts it in the old state's place in one
+//! step. A crash before leaves the old state, one after it the new.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
+
+use raft::{LogIndex, NodeId};
+use replica::LoadedSnapshot;
+use snapshot::{Directory, FileId, Found, ReceiveError, Receiver};
+use tracing::{info, warn};
+
+use super::channel::{Channel, Stop, TransferError};
+use super::load::load;
+use super::{Completion, Outbox};
+use crate::peer::Detached;
+use crate::peer::codec::Scope;
+use crate::peer::transfer::{Offer, Transfer};
+
+/// How often the sender hears that the file is still being loaded.
+const WORKING_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A connection on which a peer brings a snapshot.
+pub(super) struct Arrival {
+    pub(super) from: NodeId,
+    pub(super) connection: Detached,
+    /// What this node had applied when the connection came: an older snapshot is not wanted.
+    pub(super) applied: LogIndex,
+    /// Raised when a newer connection takes its place.
+    pub(super) stop: Stop,
+}
+
+/// What the thread works with.
+pub(super) struct Receiving {
+    pub(super) directory: Directory,
+    pub(super) scope: Scope,
+    pub(super) outbox: Arc<Outbox>,
+    /// All bytes of snapshots that this node has received.
+    pub(super) received_bytes: Arc<AtomicU64>,
+}
+
+impl Receiving {
+    /// Serves one connection to its end.
+    pub(super) fn serve(&self, arrival: Arrival) {
+        let (from, stop) = (arrival.from, arrival.stop.clone());
+        let started = Instant::now();
+        let mut channel = match Channel::adopt(arrival.connection, self.scope, arrival.stop) {
+            Ok(channel) => channel,
+            Err(error) => {
+                warn!(peer = from.0, %error, "a snapshot's connection is of no use");
+                return;
+            }
+        };
+        match self.take(&mut channel, from, arrival.applied, &stop) {
+            Ok(Some(offer)) => {
+                info!(
+                    peer = from.0,
+                    index = offer.last.index.0,
+                    bytes = offer.bytes,
+                    took_ms = started.elapsed().as_millis() as u64,
+                    "snapshot received"
+                );
+                channel.close();
+            }
+            Ok(None) => channel.close(),
+            Err(TransferError::Stopped) => {
+                channel.fail("another connection took this one's place, or the node stops".into());
+            }
+            Err(error) => {
+                warn!(peer = from.0, %error, "a snapshot was not received; the leader sends it again");
+                channel.fail(error.to_string());
+            }
+        }
+    }
+
+    /// `None` if the snapshot is not wanted.
+    fn take(
+        &self,
+        channel: &mut Channel,
+        from: NodeId,
+        applied: LogIndex,
+        stop: &Stop,
+    ) -> Result<Option<Offer>, TransferError> {
+        let Transfer::Offer(offer) = channel.receive()? else {
+            return Err(TransferError::OutOfTurn("something else than an offer"));
+        };
+        if offer.last.index <= applied {
+            let text = format!("entry {} is applied here already", offer.last.index.0);
+            channel.send(&Transfer::Unwanted { text })?;
+            return Ok(None);
+        }
+        let found = self.file(channel, from, offer)?;
+        let loaded = self.load(channel, &found, stop)?;
+        self.hand_over(channel, from, loaded, found.bytes)?;
+        channel.send(&Transfer::Installed)?;
+        Ok(Some(offer))
+    }
+
+    /// Receives the file, up to its final name.
+    fn file(
+        &self,
+        channel: &mut Channel,
+        from: NodeId,
+        offer: Offer,
+    ) -> Result<Found, TransferError> {
+        let id = FileId {
+            cluster: self.scope.cluster.0,
+            group: self.scope.group.0,
+            index: offer.last.index.0,
+            term: offer.last.term.0,
+            bytes: offer.bytes,
+            checksum: offer.checksum,
+        };
+        let (mut receiver, mut offset) =
+            Receiver::begin(&self.directory, id).map_err(|error| file_error(&error))?;
+        info!(
+            peer = from.0,
+            index = id.index,
+            bytes = id.bytes,
+            offset,
+            "a snapshot is being received"
+        );
+        channel.send(&Transfer::Resume { offset })?;
+        while offset < id.bytes {
+            let (at, bytes) = match channel.receive()? {
+                Transfer::Chunk { offset, bytes } if !bytes.is_empty() => (offset, bytes),
+                Transfer::Failed { text } => return Err(TransferError::GivenUp(text)),
+                _ => return Err(TransferError::OutOfTurn("something else than a chunk")),
+            };
+            receiver.chunk(at, &bytes).map_err(receive_error)?;
+            let count = bytes.len() as u64;
+            self.received_bytes.fetch_add(count, Ordering::Relaxed);
+            offset += count;
+            channel.send(&Transfer::Received { offset })?;
+        }
+        receiver.finish().map_err(receive_error)
+    }
+
+    /// Loads the file. One that is whole but cannot be loaded must not be gone on with (pitfall: a
+    /// transfer that resumes behind the last byte for ever), so it is set aside.
+    fn load(
+        &self,
+        channel: &mut Channel,
+        found: &Found,
+        stop: &Stop,
+    ) -> Result<LoadedSnapshot, TransferError> {
+        let vfs = self.directory.vfs().as_ref();
+        let mut told = Instant::now();
+        let mut failure = None;
+        let loaded = load(vfs, &found.path, self.scope, |done, total| {
+            if told.elapsed() >= WORKING_INTERVAL {
+                told = Instant::now();
+                failure = channel.send(&Transfer::Working { done, total }).err();
+            }
+            failure.is_none() && !stop.is_raised()
+        });
+        loaded.map_err(|error| {
+            if let Some(failure) = failure {
+                return failure;
+            }
+            if stop.is_raised() {
+                return TransferError::Stopped;
+            }
+            if let Err(error) = self.directory.set_aside(&found.path) {
+                warn!(%error, "a snapshot that cannot be loaded stays");
+            }
+            TransferError::File(error.to_string())
+        })
+    }
+
+    /// Gives the state to the reactor, and waits until it is the node's.
+    fn hand_over(
+        &self,
+        channel: &mut Channel,
+        from: NodeId,
+        loaded: LoadedSnapshot,
+        bytes: u64,
+    ) -> Result<(), TransferError> {
+        let (answer, answered) = sync_channel(1);
+        self.outbox.complete(Completion::Received {
+            from,
+            loaded: Box::new(loaded),
+            bytes,
+            answer,
+        });
+        loop {
+            match answered.recv_timeout(WORKING_INTERVAL) {
+                Ok(()) => return Ok(()),
+                Err(RecvTimeoutError::Timeout) => channel.send(&Transfer::Working {
+                    done: bytes,
+                    total: bytes,
+                })?,
+                Err(RecvTimeoutError::Disconnected) => return Err(TransferError::Stopped),
+            }
+        }
+    }
+}
+
+fn file_error(error: &snapshot::SnapshotError) -> TransferError {
+    TransferError::File(error.to_string())
+}
+
+fn receive_error(error: ReceiveError) -> TransferError {
+    TransferError::File(error.to_string())
+}

@@ -1,0 +1,145 @@
+//! Brings a snapshot's file to a peer: one thread a transfer, at most one a peer.
+//!
+//! The bytes go from the file to the socket as they are, a chunk at a time and at the rate that is
+//! set, so a transfer costs the same little memory whatever the size of the state, and no time of the
+//! reactor. Before the first transfer of a file it is read and checked: a node whose disk has
+//! damaged its snapshot must not make another node load and refuse it again and again.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use raft::{EntryId, LogIndex, Term};
+use snapshot::Source;
+use tracing::{debug, info};
+
+use super::channel::{Channel, Stop, TransferError};
+use super::pace::Pace;
+use crate::peer::SnapshotTarget;
+use crate::peer::transfer::{CHUNK_BYTES, CHUNKS_UNANSWERED_MAX, Offer, Transfer};
+
+/// Connections that may break, one after the other and without any progress, before the transfer is
+/// given up. The leader asks for it again after a while.
+const ATTEMPTS: u32 = 3;
+
+/// The pause before a broken connection is dialled anew.
+const RETRY_PAUSE: Duration = Duration::from_millis(300);
+
+/// While the other side checks and loads the file it may be silent for as long as a slow disk takes
+/// to read it, and this.
+const CHECK_PATIENCE: Duration = Duration::from_secs(30);
+
+/// The bytes that a slow disk reads in a second.
+const SLOW_DISK_BYTES_PER_SECOND: u64 = 20 << 20;
+
+/// One transfer.
+pub(super) struct Sending<'a> {
+    pub(super) target: &'a SnapshotTarget,
+    pub(super) source: &'a Source,
+    pub(super) bytes_per_second: u64,
+    pub(super) stop: &'a Stop,
+    /// All bytes of snapshots that this node has sent.
+    pub(super) sent_bytes: &'a AtomicU64,
+}
+
+impl Sending<'_> {
+    /// Returns when the peer has installed the snapshot, or has no need of it.
+    pub(super) fn run(&self) -> Result<(), TransferError> {
+        let (mut attempts, mut furthest) = (ATTEMPTS, 0);
+        loop {
+            let mut reached = 0;
+            let error = match self.attempt(&mut reached) {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            if reached > furthest {
+                (attempts, furthest) = (ATTEMPTS, reached);
+            }
+            attempts -= 1;
+            if attempts == 0 || !error.is_of_connection() || self.stop.is_raised() {
+                return Err(error);
+            }
+            debug!(peer = self.target.node.0, %error, reached, "a snapshot's connection broke");
+            thread::sleep(RETRY_PAUSE);
+        }
+    }
+
+    /// One connection. `reached` is set to how much of the file the peer has confirmed.
+    fn attempt(&self, reached: &mut u64) -> Result<(), TransferError> {
+        let id = self.source.id();
+        let offer = Offer {
+            last: EntryId {
+                term: Term(id.term),
+                index: LogIndex(id.index),
+            },
+            bytes: id.bytes,
+            checksum: id.checksum,
+        };
+        let mut channel = Channel::dial(self.target, self.stop.clone())?;
+        channel.send(&Transfer::Offer(offer))?;
+        let offset = match channel.receive()? {
+            Transfer::Resume { offset } if offset <= offer.bytes => offset,
+            Transfer::Unwanted { text } => {
+                info!(peer = self.target.node.0, %text, "the peer needs no snapshot");
+                return Ok(());
+            }
+            Transfer::Failed { text } => return Err(TransferError::GivenUp(text)),
+            _ => return Err(TransferError::OutOfTurn("an answer to an offer")),
+        };
+        if offset > 0 {
+            info!(
+                peer = self.target.node.0,
+                offset, "the transfer of a snapshot goes on"
+            );
+        }
+        *reached = offset;
+        self.stream(&mut channel, reached)?;
+        let reading = Duration::from_secs(offer.bytes / SLOW_DISK_BYTES_PER_SECOND);
+        channel.set_patience(CHECK_PATIENCE + reading);
+        loop {
+            match channel.receive()? {
+                Transfer::Working { .. } => {}
+                Transfer::Installed => break,
+                Transfer::Failed { text } => return Err(TransferError::GivenUp(text)),
+                _ => return Err(TransferError::OutOfTurn("an answer to a whole file")),
+            }
+        }
+        channel.close();
+        Ok(())
+    }
+
+    /// Sends the file from `reached` to its end.
+    fn stream(&self, channel: &mut Channel, reached: &mut u64) -> Result<(), TransferError> {
+        let total = self.source.id().bytes;
+        let mut pace = Pace::new(self.bytes_per_second, Instant::now());
+        let (mut sent, mut unanswered) = (*reached, 0);
+        while *reached < total {
+            if sent < total && unanswered < CHUNKS_UNANSWERED_MAX {
+                let chunk = self
+                    .source
+                    .read(sent, CHUNK_BYTES)
+                    .map_err(|error| TransferError::File(error.to_string()))?;
+                let count = chunk.len() as u64;
+                channel.send(&Transfer::Chunk {
+                    offset: sent,
+                    bytes: Bytes::from(chunk),
+                })?;
+                sent += count;
+                unanswered += 1;
+                self.sent_bytes.fetch_add(count, Ordering::Relaxed);
+                thread::sleep(pace.moved(count, Instant::now()));
+                continue;
+            }
+            match channel.receive()? {
+                Transfer::Received { offset } if *reached < offset && offset <= sent => {
+                    *reached = offset;
+                    unanswered -= 1;
+                }
+                Transfer::Failed { text } => return Err(TransferError::GivenUp(text)),
+                _ => return Err(TransferError::OutOfTurn("an answer to a chunk")),
+            }
+        }
+        Ok(())
+    }
+}

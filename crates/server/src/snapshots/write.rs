@@ -1,0 +1,186 @@
+//! Writes snapshots, and frees what was replaced: a thread of its own, at a low priority.
+//!
+//! The state that it writes is frozen: the reactor goes on changing its own, and copies a segment
+//! aside before it changes it, if this thread has not written it yet. So the reactor waits for nothing here.
+//! What it does share with this thread is the disk and the processor; both are bounded by the pace.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use replica::Snapshot;
+use snapshot::{Directory, Found, Meta, SnapshotError, Writer};
+use tracing::{error, info, warn};
+
+use super::channel::Stop;
+use super::pace::Pace;
+use super::{Completion, Outbox};
+use crate::peer::codec::Scope;
+
+/// Finished files that are kept: the newest, and the one before, in case the newest turns out to be
+/// damaged while the log still reaches back to the one before.
+const FILES_KEPT: usize = 2;
+
+/// How nice the thread is (nice(1)): what the reactor and the disk thread leave of the processor is its.
+const NICENESS: i32 = 10;
+
+/// The longest rest without looking whether to stop.
+const REST_MAX: Duration = Duration::from_millis(50);
+
+/// A snapshot that takes longer says every so often how far it is.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What the thread is asked for.
+pub(super) enum Job {
+    /// Write it.
+    Write(Box<Snapshot>),
+    /// Drop it: an old state has as many pieces as there are keys, and freeing them takes time.
+    Free(Box<dyn Any + Send>),
+}
+
+/// What the thread works with.
+pub(super) struct Writing {
+    pub(super) directory: Directory,
+    pub(super) scope: Scope,
+    pub(super) bytes_per_second: u64,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) stop: Stop,
+    /// The disk runs short of space: the sooner the log can be cut, the better.
+    pub(super) is_urgent: Arc<AtomicBool>,
+}
+
+impl Writing {
+    /// Lowers this thread's priority, if the system lets it.
+    pub(super) fn be_nice() {
+        let thread = rustix::thread::gettid();
+        if let Err(error) = rustix::process::setpriority_process(Some(thread), NICENESS) {
+            warn!(%error, "snapshots are written at the same priority as everything else");
+        }
+    }
+
+    /// Does one job.
+    pub(super) fn carry_out(&self, job: Job) {
+        match job {
+            Job::Free(state) => drop(state),
+            Job::Write(snapshot) => self.write_and_tell(*snapshot),
+        }
+    }
+
+    /// Keeps the newest files and removes the others; returns what the kept ones and all else in the
+    /// directory take on disk.
+    ///
+    /// No file that is removed here can be needed: the newest is durable, and the log begins at most
+    /// where the newest ends.
+    pub(super) fn remove_older(directory: &Directory, kept: usize) -> Result<u64, SnapshotError> {
+        if let Some((index, _, _)) = directory.list()?.get(kept.max(1) - 1) {
+            for path in directory.remove_older_than(*index)? {
+                info!(path = %path.display(), "an old snapshot was removed");
+            }
+        }
+        directory.disk_bytes()
+    }
+
+    fn write_and_tell(&self, snapshot: Snapshot) {
+        let started = Instant::now();
+        let meta = snapshot.meta.clone();
+        let last = meta.last;
+        info!(
+            index = last.index.0,
+            term = last.term.0,
+            "writing a snapshot"
+        );
+        // Only one that is needed stays while space is short.
+        let kept = match self.is_urgent.load(Ordering::Relaxed) {
+            true => 1,
+            false => FILES_KEPT,
+        };
+        if let Err(error) = Self::remove_older(&self.directory, kept) {
+            warn!(%error, "old snapshots were not removed");
+        }
+        match self.write(snapshot) {
+            Ok(found) => {
+                let took = started.elapsed();
+                info!(
+                    index = last.index.0,
+                    bytes = found.bytes,
+                    took_ms = took.as_millis() as u64,
+                    path = %found.path.display(),
+                    "snapshot written"
+                );
+                let disk_bytes =
+                    Self::remove_older(&self.directory, kept).unwrap_or_else(|error| {
+                        warn!(%error, "old snapshots were not removed");
+                        found.bytes
+                    });
+                self.outbox.complete(Completion::Written {
+                    meta,
+                    found,
+                    took,
+                    disk_bytes,
+                });
+            }
+            Err(Failure::Stopped) => {}
+            Err(Failure::File(error)) => {
+                error!(index = last.index.0, "no snapshot was written: {error}");
+                self.outbox.complete(Completion::WriteFailed {
+                    reason: error.to_string(),
+                });
+            }
+        }
+    }
+
+    fn write(&self, snapshot: Snapshot) -> Result<Found, Failure> {
+        let last = snapshot.meta.last;
+        let meta = Meta {
+            cluster: self.scope.cluster.0,
+            group: self.scope.group.0,
+            term: last.term.0,
+            index: last.index.0,
+            time_ms: snapshot.meta.time_ms,
+            head: snapshot.head,
+        };
+        let mut writer = Writer::create(&self.directory, &meta)?;
+        let mut pace = Pace::new(self.bytes_per_second, Instant::now());
+        let mut told = Instant::now();
+        for block in snapshot.frozen.blocks() {
+            writer.block(&block)?;
+            let rest = pace.moved(block.len() as u64, Instant::now());
+            if self.stop.is_raised() {
+                return Err(Failure::Stopped);
+            }
+            if !self.is_urgent.load(Ordering::Relaxed) {
+                self.rest(rest)?;
+            }
+            if told.elapsed() >= PROGRESS_INTERVAL {
+                told = Instant::now();
+                info!(bytes = writer.bytes(), "still writing a snapshot");
+            }
+        }
+        Ok(writer.finish()?)
+    }
+
+    fn rest(&self, mut rest: Duration) -> Result<(), Failure> {
+        while rest > Duration::ZERO {
+            let step = rest.min(REST_MAX);
+            thread::sleep(step);
+            rest -= step;
+            if self.stop.is_raised() {
+                return Err(Failure::Stopped);
+            }
+        }
+        Ok(())
+    }
+}
+
+enum Failure {
+    Stopped,
+    File(SnapshotError),
+}
+
+impl From<SnapshotError> for Failure {
+    fn from(error: SnapshotError) -> Failure {
+        Failure::File(error)
+    }
+}
