@@ -143,6 +143,9 @@ impl Log {
     fn meet(&mut self, snapshot: &SnapshotMeta) -> Result<(), ConfigError> {
         let last = snapshot.last;
         if self.contains(last) || last.index <= self.base.index {
+            if last == self.last {
+                self.last_time_ms = self.last_time_ms.max(snapshot.time_ms);
+            }
             self.commit = self.commit.max(last.index);
             self.applying = self.applying.max(last.index);
             self.applied = self.applied.max(last.index);

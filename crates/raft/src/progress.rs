@@ -77,12 +77,12 @@ pub(crate) enum ProgressState {
     /// As many as the window allows.
     Replicate(Inflight),
     /// None: the follower needs a snapshot.
-    Snapshot(Transfer),
+    Snapshot(Delivery),
 }
 
 /// How it stands with the snapshot that a follower needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Transfer {
+pub(crate) enum Delivery {
     /// It is to be asked for.
     Due,
     /// It was asked for.
@@ -217,16 +217,16 @@ impl Progress {
 
     /// The follower lacks what the leader has dropped.
     pub(crate) fn needs_snapshot(&mut self) {
-        self.state = ProgressState::Snapshot(Transfer::Due);
+        self.state = ProgressState::Snapshot(Delivery::Due);
         self.check_due = false;
         self.reading = None;
     }
 
     /// Whether a snapshot is to be asked for now; from then on it is.
     pub(crate) fn take_snapshot_due(&mut self) -> bool {
-        let is_due = matches!(self.state, ProgressState::Snapshot(Transfer::Due));
+        let is_due = matches!(self.state, ProgressState::Snapshot(Delivery::Due));
         if is_due {
-            self.state = ProgressState::Snapshot(Transfer::Asked);
+            self.state = ProgressState::Snapshot(Delivery::Asked);
         }
         is_due
     }
@@ -245,14 +245,14 @@ impl Progress {
         if is_installed {
             self.probe_from(last);
         } else {
-            self.state = ProgressState::Snapshot(Transfer::Failed(patience_ticks));
+            self.state = ProgressState::Snapshot(Delivery::Failed(patience_ticks));
         }
     }
 
     /// Time goes on by one tick.
     pub(crate) fn tick(&mut self) {
         self.quiet_ticks = self.quiet_ticks.saturating_add(1);
-        if let ProgressState::Snapshot(Transfer::Failed(ticks)) = &mut self.state {
+        if let ProgressState::Snapshot(Delivery::Failed(ticks)) = &mut self.state {
             *ticks = ticks.saturating_sub(1);
             if *ticks == 0 {
                 self.probe_from(self.match_index);
@@ -345,7 +345,7 @@ impl Progress {
         if let Some(leaving) = &mut self.leaving {
             leaving.ticks = 0;
         }
-        if let ProgressState::Snapshot(Transfer::Failed(ticks)) = &mut self.state {
+        if let ProgressState::Snapshot(Delivery::Failed(ticks)) = &mut self.state {
             *ticks = 1;
         }
     }

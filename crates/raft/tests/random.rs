@@ -1,5 +1,6 @@
 //! Groups under random trouble: messages lost, doubled, reordered; nodes killed with the loss of
-//! all that was not durable; links cut; disks slow; clocks standing still. The checker watches every step. Then the
+//! all that was not durable; links cut; disks slow; snapshots cut, brought
+//! to others, lost on the way, brought again too late; clocks standing still. The checker watches every step. Then the
 //! trouble ends, and the group must come to agree and to work again.
 //!
 //! Everything follows from a seed, printed on failure. `QUORATE_SEEDS=N` runs more of them.
@@ -9,6 +10,8 @@ mod common;
 
 use raft::{Envelope, NodeId, Raft};
 
+use common::disk::Snapshot;
+use common::snapshots::Fate;
 use common::{Cluster, Disk};
 
 /// The test's own chance: xorshift64*, so that it owes nothing to the code under test.
@@ -36,10 +39,14 @@ struct Run {
     double_one_in: u64,
     /// Messages that were delivered or lost, and may turn up again much later.
     ghosts: Vec<Envelope>,
+    /// Snapshots that were on their way once, and may turn up again much later.
+    old_snapshots: Vec<Snapshot>,
     /// A node whose clock stands still.
     frozen: Option<NodeId>,
     next_token: u64,
     next_payload: u64,
+    /// Snapshots that were brought to others.
+    brought: u64,
 }
 
 impl Run {
@@ -72,9 +79,11 @@ impl Run {
             loss_one_in,
             double_one_in,
             ghosts: Vec::new(),
+            old_snapshots: Vec::new(),
             frozen: None,
             next_token: 0,
             next_payload: 0,
+            brought: 0,
         }
     }
 
@@ -123,6 +132,47 @@ impl Run {
         if let Some(id) = self.any_live_node() {
             self.cluster.finish_write(id);
             self.cluster.finish_reads(id);
+        }
+    }
+
+    /// Snapshots are cut, written, and brought to others.
+    fn move_snapshots(&mut self) {
+        let Some(mut id) = self.any_live_node() else {
+            return;
+        };
+        if let Some(leader) = self.cluster.leader()
+            && self.chance.one_in(2)
+        {
+            id = leader;
+        }
+        match self.chance.below(8) {
+            0 | 1 => self.cluster.cut_snapshot(id),
+            2..5 if !self.cluster.node(id).cutting.is_empty() => {
+                let tail = if self.chance.one_in(4) { 5 } else { 0 };
+                let tail = self.chance.below(tail + 1);
+                self.cluster.finish_snapshot(id, tail);
+            }
+            5 if !self.old_snapshots.is_empty() => {
+                let position = self.chance.below(self.old_snapshots.len() as u64);
+                let position = usize::try_from(position).unwrap_or(0);
+                let snapshot = self.old_snapshots.swap_remove(position);
+                self.cluster.offer(id, &snapshot);
+            }
+            _ if !self.cluster.deliveries.is_empty() => {
+                let position = self.chance.below(self.cluster.deliveries.len() as u64);
+                let position = usize::try_from(position).unwrap_or(0);
+                let delivery = self.cluster.deliveries.swap_remove(position);
+                self.old_snapshots.push(delivery.snapshot.clone());
+                let fate = match self.chance.below(8) {
+                    0..5 => Fate::Arrives,
+                    5 => Fate::ArrivesUnnoticed,
+                    6 => Fate::Lost,
+                    _ => Fate::ArrivesAtCrash,
+                };
+                self.brought += u64::from(fate != Fate::Lost);
+                self.cluster.end_delivery(delivery, fate);
+            }
+            _ => {}
         }
     }
 
@@ -279,7 +329,8 @@ impl Run {
                         self.cluster.tick(id);
                     }
                 }
-                84..98 => self.work(),
+                84..92 => self.work(),
+                92..98 => self.move_snapshots(),
                 98 => {
                     if let Some(id) = self.any_live_node()
                         && self.chance.one_in(4)
@@ -312,6 +363,7 @@ impl Run {
                 self.cluster.restart(id);
             }
         }
+        self.cluster.deliveries_run = Disk::Fast;
         self.run_undisturbed(10 * 10);
         let leader = self
             .cluster
@@ -344,6 +396,7 @@ impl Run {
             for peer in &status.peers {
                 let rest = (peer.inflight_messages, peer.inflight_bytes);
                 assert_eq!(rest, (0, 0), "{id} waits for {peer:?}");
+                assert!(peer.replicating, "{id} does not reach {peer:?}");
             }
         }
     }
@@ -383,21 +436,28 @@ fn trouble_breaks_nothing_and_passes() {
         Some(seed) => seed..seed + 1,
         None => 0..from_environment("QUORATE_SEEDS").unwrap_or(60),
     };
-    let (mut committed, mut served) = (0, 0);
+    let (mut committed, mut served, mut brought) = (0, 0, 0);
     for seed in seeds.clone() {
         let guard = Seed(seed);
         let mut run = Run::new(seed);
         run.safety_phase(4000);
         committed += run.cluster.checker.committed.len();
         served += run.cluster.reads.len();
+        brought += run.brought;
         run.liveness_phase();
         drop(guard);
     }
     let runs = usize::try_from(seeds.end - seeds.start).expect("a small number");
-    eprintln!("{committed} entries committed, {served} reads served in {runs} runs");
+    eprintln!(
+        "{committed} entries committed, {served} reads served, {brought} snapshots brought in {runs} runs"
+    );
     assert!(
         runs == 1 || committed > 10 * runs,
         "trouble leaves some room for work"
+    );
+    assert!(
+        runs == 1 || 2 * brought > runs as u64,
+        "followers fall behind what was cut"
     );
     assert!(
         runs == 1 || served > runs,

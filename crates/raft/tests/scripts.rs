@@ -15,6 +15,9 @@
 //! | `drop [LINK] [KIND]`, `hold [LINK] [KIND]`, `release`, `repeat [LINK] [KIND]` | loses, keeps back, lets go again, duplicates messages |
 //! | `cut LINK`, `heal` | messages on the link are lost from now on; none are |
 //! | `disk NODE slow/fast`, `persist NODE [COUNT]` | writes complete when told, or at once; complete some |
+//! | `snapshot NODE TAIL` | cuts a snapshot, makes it durable, and cuts the log, but for so many entries |
+//! | `cut-snapshot NODE`, `finish-snapshot NODE TAIL` | the same, in two steps |
+//! | `bring LINK [unnoticed/lost/crash]` | the snapshot that was asked for arrives; without the sender's knowing; does not; as the receiver dies |
 //! | `crash NODE`, `restart NODE` | kill -9, losing all that was not durable; start |
 //! | `settle` | delivers and writes until nothing is left |
 //! | `status NODE`, `entries NODE` | shows the replica, or its disk |
@@ -30,6 +33,7 @@ use std::path::{Path, PathBuf};
 
 use raft::{EntryId, Envelope, HardState, LogIndex, NodeId, Raft, Term};
 
+use common::snapshots::Fate;
 use common::{Cluster, Disk, show};
 
 /// A group, and the messages kept back from it.
@@ -262,6 +266,13 @@ impl Stage {
                     cluster.finish_write(node(id)?);
                 }
             }
+            ["snapshot", id, tail] => {
+                cluster.cut_snapshot(node(id)?);
+                cluster.finish_snapshot(node(id)?, number(tail)?);
+            }
+            ["cut-snapshot", id] => cluster.cut_snapshot(node(id)?),
+            ["finish-snapshot", id, tail] => cluster.finish_snapshot(node(id)?, number(tail)?),
+            ["bring", link, fate @ ..] => bring(cluster, &Filter::parse(&[link])?, fate)?,
             ["settle"] => cluster.settle(),
             ["status", id] => return Some(status(cluster.raft(node(id)?))),
             ["entries", id] => return Some(entries(cluster, node(id)?)),
@@ -368,6 +379,19 @@ fn cut(cluster: &mut Cluster, link: &Filter) {
     }
 }
 
+fn bring(cluster: &mut Cluster, link: &Filter, fate: &[&str]) -> Option<()> {
+    let fate = match fate {
+        [] => Fate::Arrives,
+        ["unnoticed"] => Fate::ArrivesUnnoticed,
+        ["lost"] => Fate::Lost,
+        ["crash"] => Fate::ArrivesAtCrash,
+        _ => return None,
+    };
+    let delivery = cluster.take_delivery(link.from?, link.to?)?;
+    cluster.end_delivery(delivery, fate);
+    Some(())
+}
+
 fn set_log(cluster: &mut Cluster, id: NodeId, terms: &str, states: &[&str]) -> Option<()> {
     let terms: Vec<u64> = terms
         .split(',')
@@ -410,10 +434,10 @@ fn status(raft: &Raft) -> Vec<String> {
     }
     let mut lines = vec![first];
     for peer in status.peers {
-        let state = if peer.replicating {
-            "replicate"
-        } else {
-            "probe"
+        let state = match (peer.replicating, peer.needs_snapshot) {
+            (true, _) => "replicate",
+            (false, true) => "snapshot",
+            (false, false) => "probe",
         };
         lines.push(format!(
             "  {}: {state} match={} next={} in flight={} quiet for {}",
@@ -425,10 +449,14 @@ fn status(raft: &Raft) -> Vec<String> {
 
 fn entries(cluster: &Cluster, id: NodeId) -> Vec<String> {
     let durable = &cluster.node(id).durable;
-    let ids: Vec<EntryId> = durable.entries.iter().map(|entry| entry.id).collect();
+    let ids: Vec<EntryId> = durable.log.entries.iter().map(|entry| entry.id).collect();
     let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let begin = match &durable.snapshot {
+        Some(snapshot) => format!(" snapshot={} base={}", snapshot.meta.last, durable.log.base),
+        None => String::new(),
+    };
     vec![format!(
-        "{id} disk: {} [{}]",
+        "{id} disk: {}{begin} [{}]",
         show(&durable.hard_state),
         ids.join(" ")
     )]

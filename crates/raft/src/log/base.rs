@@ -35,6 +35,7 @@ impl Log {
     pub(crate) fn install(&mut self, last: EntryId, time_ms: u64) -> bool {
         let holds_last = self.contains(last);
         if holds_last {
+            self.last_time_ms = self.last_time_ms.max(time_ms);
             self.move_base(last);
         } else {
             self.reset(last, time_ms);

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use raft::{AppendOutcome, Entry, EntryId, Envelope, LogIndex, Message, NodeId, ReadToken, Term};
 
-use super::{Durable, Node};
+use super::Node;
+use super::disk::Durable;
 
 #[derive(Debug)]
 pub(crate) struct Checker {
@@ -43,7 +44,10 @@ impl Checker {
         assert_eq!(leader, id, "two leaders in {term}");
         for committed in &self.committed {
             let index = usize::try_from(committed.id.index.0 - 1).expect("a short log");
-            let held = node.log.get(index).map(|entry| entry.id);
+            let held = match committed.id.index > node.log.base.index {
+                true => node.log.id(committed.id.index),
+                false => node.applied.get(index).map(|entry| entry.id),
+            };
             assert_eq!(
                 held,
                 Some(committed.id),
@@ -139,6 +143,12 @@ impl Checker {
             );
             self.committed.push(entry.clone());
         }
+    }
+
+    /// State Machine Safety holds for a state that is taken over, too.
+    pub(crate) fn installed(&self, id: NodeId, state: &[Entry]) {
+        let committed = self.committed.get(..state.len());
+        assert_eq!(committed, Some(state), "{id} takes over another state");
     }
 
     pub(crate) fn read_begins(&mut self, id: NodeId, token: ReadToken) {

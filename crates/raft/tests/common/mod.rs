@@ -5,16 +5,20 @@
 //! in the network until they are delivered or dropped. Everything that happens is traced.
 
 pub(crate) mod checker;
+pub(crate) mod disk;
+pub(crate) mod snapshots;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use raft::{
     Config, Entry, EntryId, Envelope, HardState, LogIndex, NodeId, Persist, Raft, ReadEntries,
-    ReadToken, Ready, Recovered, Role, Term, WriteId,
+    ReadToken, Ready, Role, WriteId,
 };
 
 use checker::Checker;
+use disk::{DiskLog, Durable, Snapshot};
+use snapshots::Delivery;
 
 /// When a node's disk completes its writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,73 +27,12 @@ pub(crate) enum Disk {
     Slow,
 }
 
-/// What survives a crash.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Durable {
-    pub(crate) hard_state: HardState,
-    pub(crate) entries: Vec<Entry>,
-}
-
-impl Durable {
-    pub(crate) fn last(&self) -> EntryId {
-        self.entries.last().map_or(EntryId::ZERO, |entry| entry.id)
-    }
-
-    pub(crate) fn contains(&self, id: EntryId) -> bool {
-        id == EntryId::ZERO || self.entry(id.index).is_some_and(|entry| entry.id == id)
-    }
-
-    pub(crate) fn entry(&self, index: LogIndex) -> Option<&Entry> {
-        self.entries
-            .get(usize::try_from(index.0.checked_sub(1)?).ok()?)
-    }
-
-    fn write(&mut self, write: &Write) {
-        if let Some(hard_state) = write.hard_state {
-            self.hard_state = hard_state;
-        }
-        write_log(&mut self.entries, write.truncate_from, &write.entries);
-    }
-
-    fn recovered(&self) -> Recovered {
-        let mut term_runs: Vec<(LogIndex, Term)> = Vec::new();
-        for entry in &self.entries {
-            if term_runs
-                .last()
-                .is_none_or(|&(_, term)| term != entry.id.term)
-            {
-                term_runs.push((entry.id.index, entry.id.term));
-            }
-        }
-        Recovered {
-            hard_state: self.hard_state,
-            term_runs,
-            last: self.last(),
-            last_time_ms: self.entries.last().map_or(0, |entry| entry.time_ms),
-            ..Recovered::default()
-        }
-    }
-}
-
-fn write_log(log: &mut Vec<Entry>, truncate_from: Option<LogIndex>, entries: &[Entry]) {
-    if let Some(first_dropped) = truncate_from {
-        log.truncate(usize::try_from(first_dropped.0 - 1).expect("a short log"));
-    }
-    for entry in entries {
-        assert_eq!(
-            entry.id.index.0,
-            log.len() as u64 + 1,
-            "a gap or overlap on disk"
-        );
-        log.push(entry.clone());
-    }
-}
-
 /// A write that is under way.
 #[derive(Debug)]
 struct Write {
     id: WriteId,
     hard_state: Option<HardState>,
+    base: Option<EntryId>,
     truncate_from: Option<LogIndex>,
     entries: Vec<Entry>,
     messages: Vec<Envelope>,
@@ -105,10 +48,12 @@ pub(crate) struct Node {
     /// Whether requests to read entries back are answered.
     pub(crate) reads_back: Disk,
     /// The log with all writes under way.
-    pub(crate) log: Vec<Entry>,
+    pub(crate) log: DiskLog,
     writes: VecDeque<Write>,
     reads: VecDeque<ReadEntries>,
     pub(crate) applied: Vec<Entry>,
+    /// Snapshots that were cut and are being written, oldest first.
+    pub(crate) cutting: VecDeque<Snapshot>,
     starts: u64,
     role: Role,
 }
@@ -145,6 +90,10 @@ pub(crate) struct Cluster {
     pub(crate) trace: Vec<String>,
     pub(crate) tracing: bool,
     pub(crate) checker: Checker,
+    /// Snapshots on their way to followers.
+    pub(crate) deliveries: Vec<Delivery>,
+    /// Whether they arrive by themselves.
+    pub(crate) deliveries_run: Disk,
     /// Reads that were answered: the token, and the index they may be served at.
     pub(crate) reads: Vec<(NodeId, ReadToken, LogIndex)>,
     pub(crate) reads_failed: Vec<(NodeId, ReadToken)>,
@@ -163,6 +112,8 @@ impl Cluster {
             trace: Vec::new(),
             tracing: true,
             checker: Checker::new(voters.len()),
+            deliveries: Vec::new(),
+            deliveries_run: Disk::Slow,
             reads: Vec::new(),
             reads_failed: Vec::new(),
         };
@@ -176,10 +127,11 @@ impl Cluster {
                 durable: Durable::default(),
                 disk: Disk::Fast,
                 reads_back: Disk::Fast,
-                log: Vec::new(),
+                log: DiskLog::default(),
                 writes: VecDeque::new(),
                 reads: VecDeque::new(),
                 applied: Vec::new(),
+                cutting: VecDeque::new(),
                 starts: 0,
                 role: Role::Follower,
             };
@@ -215,8 +167,9 @@ impl Cluster {
         node.starts += 1;
         let mut config = node.config.clone();
         config.seed = config.seed.wrapping_mul(1 << 16).wrapping_add(node.starts);
-        node.log = node.durable.entries.clone();
-        node.applied.clear();
+        node.log = node.durable.log.clone();
+        let snapshot = node.durable.snapshot.as_ref();
+        node.applied = snapshot.map_or_else(Vec::new, |snapshot| snapshot.state.clone());
         node.role = Role::Follower;
         let raft = Raft::new(config, node.durable.recovered()).expect("a sound disk");
         node.raft = Some(raft);
@@ -227,7 +180,7 @@ impl Cluster {
     }
 
     /// Kills the process in the middle of its writes: of all the pieces under way (a hard state, a
-    /// truncation, an entry), the first few are on the disk afterwards, without anybody's having
+    /// base, a truncation, an entry), the first few are on the disk afterwards, without anybody's having
     /// been told, and the rest is lost.
     pub(crate) fn crash_torn(&mut self, id: NodeId, pieces: usize) {
         let node = self.node_mut(id);
@@ -243,6 +196,14 @@ impl Cluster {
             {
                 node.durable.hard_state = hard_state;
             }
+            let base = write.base.map_or(Ok(None), |base| match take(1) {
+                1 => Ok(Some(base)),
+                _ => Err(()),
+            });
+            let Ok(base) = base else {
+                break;
+            };
+            node.durable.log.write(base, None, &[]);
             let truncation = write.truncate_from.map_or(Ok(None), |cut| match take(1) {
                 1 => Ok(Some(cut)),
                 _ => Err(()),
@@ -252,7 +213,7 @@ impl Cluster {
             };
             let written = take(write.entries.len());
             let entries = write.entries.get(..written).unwrap_or_default();
-            write_log(&mut node.durable.entries, truncate_from, entries);
+            node.durable.log.write(None, truncate_from, entries);
             if written < write.entries.len() {
                 break;
             }
@@ -266,6 +227,8 @@ impl Cluster {
         node.raft = None;
         node.writes.clear();
         node.reads.clear();
+        node.cutting.clear();
+        self.deliveries.retain(|delivery| delivery.from != id);
         self.note(format!("{id} crashes"));
     }
 
@@ -288,7 +251,8 @@ impl Cluster {
         self.checker.written(&entries);
         self.node_mut(id).durable = Durable {
             hard_state,
-            entries,
+            log: DiskLog::of(entries),
+            snapshot: None,
         };
         self.tracing = was_tracing;
         self.restart(id);
@@ -376,7 +340,7 @@ impl Cluster {
                 self.deliver(envelope);
             } else if let Some(id) = self.busy_node() {
                 self.let_disk_work(id);
-            } else {
+            } else if !self.deliver_snapshot() {
                 return;
             }
         }
@@ -400,7 +364,11 @@ impl Cluster {
         let Some(write) = node.writes.pop_front() else {
             return;
         };
-        node.durable.write(&write);
+        if let Some(hard_state) = write.hard_state {
+            node.durable.hard_state = hard_state;
+        }
+        let log = &mut node.durable.log;
+        log.write(write.base, write.truncate_from, &write.entries);
         let what = format!("disk: w{} done", write.id.0);
         self.note(format!("{id} {what}"));
         for envelope in write.messages {
@@ -426,6 +394,7 @@ impl Cluster {
             let entries: Vec<Entry> = self
                 .node(id)
                 .durable
+                .log
                 .entries
                 .iter()
                 .filter(wanted)
@@ -515,13 +484,16 @@ impl Cluster {
             self.note(format!("  reads back {}..{}", read.first, read.last));
             self.node_mut(id).reads.push_back(read);
         }
+        for ask in ready.send_snapshots {
+            self.start_delivery(id, ask);
+        }
     }
 
     fn start_write(&mut self, id: NodeId, persist: Persist) {
         let Persist {
             write,
             hard_state,
-            base: _,
+            base,
             truncate_from,
             entries,
             sync,
@@ -530,6 +502,9 @@ impl Cluster {
         let mut line = format!("  write w{}", write.0);
         if let Some(hard_state) = hard_state {
             line += &format!(" {}", show(&hard_state));
+        }
+        if let Some(base) = base {
+            line += &format!(" base={base}");
         }
         if let Some(index) = truncate_from {
             line += &format!(" truncate={index}");
@@ -546,10 +521,11 @@ impl Cluster {
         }
         self.checker.written(&entries);
         let node = self.node_mut(id);
-        write_log(&mut node.log, truncate_from, &entries);
+        node.log.write(base, truncate_from, &entries);
         node.writes.push_back(Write {
             id: write,
             hard_state,
+            base,
             truncate_from,
             entries,
             messages,
