@@ -15,6 +15,7 @@ mod cluster;
 mod connection;
 mod keys;
 mod pubsub;
+mod quorate;
 mod row;
 mod scripting;
 mod server;
@@ -24,7 +25,7 @@ mod transactions;
 use crate::command::{CommandId, CommandSpec};
 
 /// The rows by family, in the order of their numbers.
-static FAMILIES: [&[CommandSpec]; 8] = [
+static FAMILIES: [&[CommandSpec]; 9] = [
     strings::ROWS,
     keys::ROWS,
     connection::ROWS,
@@ -32,6 +33,7 @@ static FAMILIES: [&[CommandSpec]; 8] = [
     pubsub::ROWS,
     transactions::ROWS,
     cluster::ROWS,
+    quorate::ROWS,
     scripting::ROWS,
 ];
 

@@ -40,7 +40,7 @@ fn arity_flags_keys_and_categories_are_those_of_redis() {
 }
 
 /// What Valkey, later Redis or nobody else has as a command of its own.
-const NOT_IN_REDIS_7_0: [&str; 12] = [
+const NOT_IN_REDIS_7_0: [&str; 22] = [
     "client|capa",
     "client|no-touch",
     "client|setinfo",
@@ -52,6 +52,16 @@ const NOT_IN_REDIS_7_0: [&str; 12] = [
     "debug|set-active-expire",
     "debug|sleep",
     "delifeq",
+    "quorate",
+    "quorate|add-node",
+    "quorate|demote",
+    "quorate|help",
+    "quorate|join",
+    "quorate|members",
+    "quorate|promote",
+    "quorate|remove-node",
+    "quorate|replace",
+    "quorate|transfer",
     "waitaof",
 ];
 

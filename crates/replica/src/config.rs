@@ -25,8 +25,15 @@ pub struct Config {
     pub node: NodeId,
     /// How often this node has been started: the session of its gateway (see [the crate](crate#exactly-once)).
     pub incarnation: u64,
-    /// Peer address by node, this node included.
+    /// Peer address by node, this node included: the first members of a cluster, or where a node that
+    /// joins one finds it. Once the log says who belongs to the cluster, it alone counts; addresses
+    /// that it does not tell yet are looked for here.
     pub members: BTreeMap<NodeId, String>,
+    /// Whether this node joined a cluster that was there before: it is none of the first members, and
+    /// belongs to no configuration before its log says so.
+    pub is_joined: bool,
+    /// Whether other nodes can reach this one at its address in [`members`](Self::members).
+    pub serves_peers: bool,
     /// The period at which the shell calls [`crate::Replica::tick`], in milliseconds.
     pub tick_ms: u64,
     /// The least time without a leader before an election, in milliseconds; the most is twice that.
@@ -132,6 +139,20 @@ pub struct PeerInfo {
     pub version: String,
     /// How often it has been started.
     pub incarnation: u64,
+}
+
+/// Who belongs to the cluster, as the shell needs to know it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Membership {
+    /// The peer addresses of all with whom a connection is to stand, this node included if it is a
+    /// member: the members by the latest configuration in the log, and by the last committed one.
+    pub members: BTreeMap<NodeId, String>,
+    /// Ids below this one were given away, by a committed entry. One that is not in `members` belongs
+    /// to a node that was removed, for good; ids from here on may belong to nodes that this one has
+    /// not heard of yet.
+    pub ids_used_below: u64,
+    /// Whether this node leads: then nobody has joined that it has not heard of.
+    pub is_leader: bool,
 }
 
 /// Why a connection to a peer ended.

@@ -10,8 +10,7 @@
 //! u32 length, bytes      who belongs to the group, as `raft` encodes it
 //! u32 length, bytes      the bootstrap record, as it stands in the log
 //! u32 count, (u64 node, u64 incarnation, u64 sequence)*    the last batch of each gateway
-//! u32 count, (u64 node, u32 length, peer address)*         the members' addresses
-//! u64 next id            the least id that no member has ever had
+//! u32 length, bytes      the members' addresses and the ids that are left, as in a change of members
 //! u64 keys               how many keys follow
 //! ```
 //!
@@ -24,6 +23,7 @@ use raft::{ConfDecodeError, ConfState, EntryId, LogIndex, NodeId, SnapshotMeta, 
 use crate::bootstrap::{Bootstrap, BootstrapError};
 use crate::encoding::{MalformedCommand, Reader};
 use crate::machine::LastBatch;
+use crate::membership::{Roster, RosterError};
 
 const VERSION: u8 = 1;
 
@@ -36,10 +36,8 @@ pub(crate) struct Head {
     pub(crate) bootstrap: Bootstrap,
     /// The last batch of each gateway that was applied.
     pub(crate) gateways: BTreeMap<NodeId, LastBatch>,
-    /// Where each member's peers reach it.
-    pub(crate) members: BTreeMap<NodeId, String>,
-    /// The least id that no member has ever had.
-    pub(crate) next_id: u64,
+    /// Where each member's peers reach it, and the ids that are left.
+    pub(crate) roster: Roster,
     /// How many keys there are, so that a snapshot which lacks blocks is noticed.
     pub(crate) keys: u64,
 }
@@ -58,6 +56,9 @@ pub(crate) enum HeadError {
     /// Who belongs to the group cannot be read.
     #[error("the members in the snapshot's head cannot be read: {0}")]
     Members(#[from] ConfDecodeError),
+    /// Where its members are reached cannot be read.
+    #[error("the addresses in the snapshot's head cannot be read: {0}")]
+    Roster(#[from] RosterError),
     /// Its bytes make no sense.
     #[error("the snapshot's head is malformed at byte {at}")]
     Malformed {
@@ -86,12 +87,7 @@ impl Head {
             push_u64(&mut out, last.incarnation);
             push_u64(&mut out, last.sequence);
         }
-        push_count(&mut out, self.members.len());
-        for (node, address) in &self.members {
-            push_u64(&mut out, node.0);
-            push_bytes(&mut out, address.as_bytes());
-        }
-        push_u64(&mut out, self.next_id);
+        push_bytes(&mut out, &self.roster.encode());
         push_u64(&mut out, self.keys);
         out
     }
@@ -118,13 +114,7 @@ impl Head {
             };
             gateways.insert(node, batch);
         }
-        let mut members = BTreeMap::new();
-        for _ in 0..reader.u32()? {
-            let node = NodeId(reader.u64()?);
-            let address = String::from_utf8_lossy(reader.prefixed()?).into_owned();
-            members.insert(node, address);
-        }
-        let next_id = reader.u64()?;
+        let roster = Roster::decode(reader.prefixed()?)?;
         let keys = reader.u64()?;
         if !reader.is_at_end() {
             return Err(HeadError::Malformed {
@@ -139,8 +129,7 @@ impl Head {
             },
             bootstrap,
             gateways,
-            members,
-            next_id,
+            roster,
             keys,
         })
     }
@@ -186,8 +175,7 @@ mod tests {
                 members: vec![(NodeId(1), "a:1".into())],
             },
             gateways: BTreeMap::from([(NodeId(1), batch(4, 5)), (NodeId(u64::MAX), batch(1, 2))]),
-            members: BTreeMap::from([(NodeId(1), "a:1".into()), (NodeId(2), String::new())]),
-            next_id: 10,
+            roster: Roster::of_first([(NodeId(1), "a:1".into()), (NodeId(9), String::new())]),
             keys: 5,
         }
     }

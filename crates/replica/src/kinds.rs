@@ -15,6 +15,8 @@ pub(crate) enum Kind {
     Write,
     /// Concerns the connection, the node or the cluster.
     Session(SessionCommand),
+    /// Changes the members of the cluster.
+    Membership,
     /// Opens a transaction.
     Multi,
     /// Runs it.
@@ -56,6 +58,11 @@ fn set(kinds: &mut Vec<Kind>, spec: &CommandSpec, container: Option<&CommandSpec
             "unwatch" => Kind::Unwatch,
             _ => commands::find(spec).map_or(Kind::Unsupported, Kind::Session),
         },
+        Handler::Session
+            if spec.container == "quorate" && !matches!(spec.name, "help" | "members") =>
+        {
+            Kind::Membership
+        }
         Handler::Session => commands::find(spec).map_or(Kind::Unsupported, Kind::Session),
     };
 }

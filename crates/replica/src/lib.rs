@@ -29,6 +29,7 @@
 //! | `execute` | plans and batches are run: replies are made |
 //! | `transaction` | MULTI, EXEC, WATCH |
 //! | `commands` | what concerns the connection, the node or the cluster |
+//! | `membership` | who belongs to the cluster, where each is reached, what is to become of it |
 //! | `storage` | Raft's entries as records of the log on disk |
 //! | `compaction` | when a snapshot is taken, and how far the log is cut behind it |
 //! | `snapshot`, `head` | the state on its way to a file and back |
@@ -63,6 +64,7 @@ mod gateway;
 mod head;
 mod kinds;
 mod machine;
+mod membership;
 mod message;
 mod metrics;
 mod node;
@@ -80,7 +82,9 @@ mod stats;
 mod transaction;
 mod witness;
 
-pub use config::{ClientId, ClientInfo, Config, Disconnect, HostStats, NodeInfo, Now, PeerInfo};
+pub use config::{
+    ClientId, ClientInfo, Config, Disconnect, HostStats, Membership, NodeInfo, Now, PeerInfo,
+};
 pub use message::{Forward, ForwardRefused, PeerMessage, Refusal};
 pub use metrics::Metrics;
 pub use output::{Output, Shutdown, Write};

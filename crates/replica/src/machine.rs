@@ -16,6 +16,7 @@ use raft::{LogIndex, NodeId, SnapshotMeta};
 use crate::batch::BatchHeader;
 use crate::bootstrap::Bootstrap;
 use crate::head::Head;
+use crate::membership::Roster;
 
 /// What every replica holds equal copies of.
 #[derive(Debug)]
@@ -26,10 +27,8 @@ pub(crate) struct Machine {
     gateways: BTreeMap<NodeId, LastBatch>,
     /// The record that the log begins with, once applied.
     bootstrap: Option<Bootstrap>,
-    /// Where each member's peers reach it.
-    members: BTreeMap<NodeId, String>,
-    /// The least id that no member has ever had.
-    next_id: u64,
+    /// Who belongs to the cluster, and where each is reached.
+    pub(crate) roster: Roster,
 }
 
 /// The last batch of a gateway that was applied.
@@ -58,8 +57,7 @@ impl Machine {
             store: Store::new(),
             gateways: BTreeMap::new(),
             bootstrap: None,
-            members: BTreeMap::new(),
-            next_id: 1,
+            roster: Roster::default(),
         }
     }
 
@@ -69,8 +67,7 @@ impl Machine {
             store,
             gateways: head.gateways,
             bootstrap: Some(head.bootstrap),
-            members: head.members,
-            next_id: head.next_id,
+            roster: head.roster,
         }
     }
 
@@ -81,8 +78,7 @@ impl Machine {
             meta,
             bootstrap: self.bootstrap.clone()?,
             gateways: self.gateways.clone(),
-            members: self.members.clone(),
-            next_id: self.next_id,
+            roster: self.roster.clone(),
             keys: (0..kv::DATABASE_COUNT)
                 .map(|db| self.store.key_count(db) as u64)
                 .sum(),
@@ -102,9 +98,7 @@ impl Machine {
     /// Applies the record that a log begins with.
     pub(crate) fn bootstrap(&mut self, record: Bootstrap) {
         self.store.bootstrap(record.secret);
-        self.members = record.members.iter().cloned().collect();
-        let highest = self.members.keys().next_back().map_or(0, |node| node.0);
-        self.next_id = highest.saturating_add(1);
+        self.roster = Roster::of_first(record.members.iter().cloned());
         self.bootstrap = Some(record);
     }
 

@@ -9,6 +9,7 @@ use raft::{LogIndex, NodeId, Role, Term};
 use crate::compaction::Compaction;
 use crate::config::{ClientId, Config, HostStats, Now, PeerInfo};
 use crate::machine::Machine;
+use crate::membership::Wish;
 use crate::output::Shutdown;
 use crate::pubsub::PubSub;
 use crate::random::Random;
@@ -74,6 +75,12 @@ pub(crate) struct Member {
     pub(crate) version: String,
     /// Whether a connection to it stands. True of this node itself.
     pub(crate) connected: bool,
+    /// Whether it votes; otherwise it is a learner.
+    pub(crate) votes: bool,
+    /// What is to become of it.
+    pub(crate) wish: Wish,
+    /// Whether it was heard from lately (on the leader; true elsewhere).
+    pub(crate) is_alive: bool,
     /// The last index known to be in its log (on the leader; 0 elsewhere).
     pub(crate) matched: u64,
 }
@@ -93,6 +100,8 @@ pub(crate) struct Consensus {
     pub(crate) leader_changes: u64,
     /// The log refuses writes for lack of space on this node's disk.
     pub(crate) disk_full: bool,
+    /// A change of the members is under way.
+    pub(crate) is_changing: bool,
 }
 
 /// CLIENT PAUSE.
@@ -183,6 +192,20 @@ impl Node {
             member.version = info.version;
             member.connected = true;
         }
+    }
+
+    /// Ids of the members that vote, or of those that do not.
+    pub(crate) fn ids(&self, votes: bool) -> impl Iterator<Item = NodeId> + '_ {
+        self.members
+            .iter()
+            .filter(move |(_, member)| member.votes == votes)
+            .map(|(id, _)| *id)
+    }
+
+    /// Whether this node votes.
+    pub(crate) fn is_voter(&self) -> bool {
+        let own = self.members.get(&self.config.node);
+        own.is_some_and(|member| member.votes)
     }
 
     /// The address of the leader for clients, if both are known.

@@ -2,7 +2,7 @@
 
 use raft::{NodeId, ReadEntries, SendSnapshot, WriteId};
 
-use crate::config::ClientId;
+use crate::config::{ClientId, Membership};
 use crate::message::PeerMessage;
 use crate::snapshot::Snapshot;
 use crate::witness::Witness;
@@ -31,6 +31,8 @@ pub struct Output {
     pub close: Vec<ClientId>,
     /// Clients whose sockets may be read again after [`crate::Replica::client_wants_input`] said no.
     pub resumed: Vec<ClientId>,
+    /// Who belongs to the cluster, if that has changed, and in the first turn.
+    pub membership: Option<Membership>,
     /// A client asked this node to stop.
     pub shutdown: Option<Shutdown>,
     /// The replica cannot go on: say why and exit. Nothing more is to be sent.
@@ -68,6 +70,7 @@ impl Output {
         self.flush.clear();
         self.close.clear();
         self.resumed.clear();
+        self.membership = None;
         self.shutdown = None;
         self.fatal = None;
         self.witnesses.clear();

@@ -1,6 +1,7 @@
 //! One replica of one group: Raft, the state machine, and this node's clients, driven by a shell.
 
 mod apply;
+mod membership;
 mod snapshots;
 mod start;
 
@@ -36,6 +37,9 @@ use crate::snapshot::LoadedSnapshot;
 use crate::stats::Stats;
 use crate::storage;
 
+pub(crate) use self::membership::Asked;
+use self::membership::Changes;
+
 /// How long a client may stay connected without authenticating, where a password is required.
 const AUTHENTICATION_DEADLINE_US: u64 = 10_000_000;
 
@@ -53,6 +57,8 @@ pub struct Replica {
     pub(crate) node: Node,
     pub(crate) gateway: Gateway,
     pub(crate) reads: Reads,
+    /// Changes of the members.
+    pub(crate) changes: Changes,
     /// Messages that may leave when a write is durable, oldest first.
     held: VecDeque<(WriteId, Vec<Envelope>)>,
     /// Messages that leave at the next drain.
@@ -150,6 +156,7 @@ impl Replica {
             node,
             gateway,
             reads,
+            changes: Changes::new(),
             held: VecDeque::new(),
             messages: Vec::new(),
             waiting: BTreeSet::new(),
@@ -182,6 +189,8 @@ impl Replica {
         }
         self.propose_time();
         self.refresh_members();
+        self.pursue_wishes();
+        self.tick_changes();
         commands::resume_paused(&mut self.node);
         // What looks at every client is done once a second, however short the tick.
         if now.mono_us.saturating_sub(self.clients_checked_us) >= 1_000_000 {
@@ -203,7 +212,10 @@ impl Replica {
     /// A connection to a peer stands: both ways of speaking to it start afresh.
     pub fn peer_connected(&mut self, now: Now, peer: NodeId, info: PeerInfo) {
         self.set_now(now);
-        self.node.peer_connected(peer, info);
+        match self.node.members.contains_key(&peer) {
+            true => self.node.peer_connected(peer, info),
+            false => self.stranger_connected(peer, info),
+        }
         self.raft.peer_connected(peer);
         self.gateway.connection_restored(peer);
     }
@@ -214,6 +226,7 @@ impl Replica {
         if let Some(member) = self.node.members.get_mut(&peer) {
             member.connected = false;
         }
+        self.stranger_disconnected(peer);
         if reason == Disconnect::Reset {
             self.raft.peer_reset(peer);
         }
@@ -348,6 +361,7 @@ impl Replica {
             }
         }
         self.cut_snapshot(output);
+        output.membership = self.refresh_membership();
         output.messages.append(&mut self.messages);
         for &client in &self.node.flush {
             if let Some(session) = self.node.sessions.find_mut(client) {
@@ -375,7 +389,8 @@ impl Replica {
     /// Whether all that clients wait for is answered, another node may lead, and no snapshot is
     /// being written. The shell has a deadline: a leader whose peers lag far behind is not rid of its office until then.
     pub fn shutdown_finished(&self) -> bool {
-        let must_hand_over = self.raft.is_leader() && self.node.config.members.len() > 1;
+        let own = self.node.config.node;
+        let must_hand_over = self.raft.is_leader() && !self.raft.conf().is_only_voter(own);
         !must_hand_over
             && self.reads.is_empty()
             && !self.gateway.has_waiting_clients()
@@ -518,6 +533,7 @@ impl Replica {
     fn handle_ready(&mut self, ready: Ready, output: &mut Output) {
         self.send(ready.messages);
         if let Some(mut persist) = ready.persist {
+            self.note_appended(&persist);
             let envelopes = std::mem::take(&mut persist.messages);
             if !envelopes.is_empty() {
                 self.held.push_back((persist.write, envelopes));
@@ -542,6 +558,7 @@ impl Replica {
                 self.apply(entry);
             }
             self.raft.applied(last);
+            self.note_applied(last);
             self.node.consensus.applied = last;
         }
         for (token, index) in ready.reads {
@@ -575,6 +592,7 @@ impl Replica {
         after.first = before.first;
         after.disk_full = before.disk_full;
         after.leader_changes = before.leader_changes;
+        after.is_changing = before.is_changing;
         if after.leader.is_some() && (after.leader, after.term) != (before.leader, before.term) {
             after.leader_changes += 1;
         }
@@ -607,12 +625,19 @@ impl Replica {
     }
 
     fn refresh_members(&mut self) {
-        let is_leader = self.raft.is_leader();
         let status = self.raft.status();
         self.node.consensus.first = status.first;
+        if !self.raft.is_leader() {
+            for member in self.node.members.values_mut() {
+                (member.matched, member.is_alive) = (0, true);
+            }
+            return;
+        }
+        let quiet_max = self.node.config.election_timeout_ms / self.node.config.tick_ms;
         for peer in status.peers {
             if let Some(member) = self.node.members.get_mut(&peer.id) {
-                member.matched = if is_leader { peer.match_index.0 } else { 0 };
+                member.matched = peer.match_index.0;
+                member.is_alive = u64::from(peer.quiet_ticks) < quiet_max;
             }
         }
     }
@@ -655,6 +680,7 @@ impl Consensus {
             last: raft.last_index(),
             leader_changes: 0,
             disk_full: false,
+            is_changing: false,
         }
     }
 }

@@ -51,7 +51,8 @@ settings! {
     /// Addresses to serve clients on.
     "bind" bind: Vec<Address>, "HOST:PORT,...", "127.0.0.1:6379";
 
-    /// Address to serve other nodes on. Not set: this node's address in `cluster`.
+    /// Address to serve other nodes on. Not set: this node's address in `cluster`. A cluster of one has
+    /// none, and needs one before other nodes can be added to it.
     "peer-bind" peer_bind: Option<Address>, "HOST:PORT", "";
 
     /// Address to serve /metrics, /healthz and /readyz on. Not set: none.
@@ -221,7 +222,7 @@ impl Config {
     /// The members of the cluster. A node without `cluster` is the only member of its own.
     pub fn members(&self) -> BTreeMap<u64, Address> {
         if self.cluster.is_empty() {
-            BTreeMap::from([(self.node_id, self.peer_address())])
+            BTreeMap::from([(self.node_id, self.reached_at())])
         } else {
             self.cluster
                 .iter()
@@ -230,9 +231,22 @@ impl Config {
         }
     }
 
-    /// Whether there is but one member, so that no peer port is needed.
-    pub fn is_single(&self) -> bool {
-        self.cluster.len() <= 1
+    /// Whether there is a port for other nodes: always with other first members, and where a cluster of
+    /// one is to be able to grow.
+    pub fn serves_peers(&self) -> bool {
+        self.cluster.len() > 1 || self.peer_bind.is_some()
+    }
+
+    /// The address at which other nodes reach this one, where no list of members tells it.
+    pub fn reached_at(&self) -> Address {
+        if let Some(address) = &self.advertise_peer {
+            return address.clone();
+        }
+        let bound = self.peer_address();
+        match bound.is_wildcard() {
+            true => Address::new(&self.client_address().host, bound.port),
+            false => bound,
+        }
     }
 
     /// The cluster's id (design section 5, "Birth"): equal exactly where `cluster-name` and the list

@@ -268,7 +268,7 @@ impl Bound {
         };
         let peers = match options.peer_listeners.take() {
             Some(listeners) => nonblocking(listeners)?,
-            None if config.is_single() => Vec::new(),
+            None if !config.serves_peers() => Vec::new(),
             None => listener::bind("peer-bind", &config.peer_address())?,
         };
         let admin = match &config.admin_bind {
@@ -407,6 +407,8 @@ fn replica_config(
         members: members
             .map(|(id, address)| (NodeId(id), address.to_string()))
             .collect(),
+        is_joined: false,
+        serves_peers: config.serves_peers(),
         tick_ms: millis(config.tick),
         election_timeout_ms: millis(config.election_timeout),
         heartbeat_ms: millis(config.heartbeat_interval),

@@ -5,7 +5,7 @@ use crate::commands::slots;
 use crate::table::row::flag::{ADMIN, FAST, LOADING, NO_ASYNC_LOADING, NOSCRIPT, STALE};
 use crate::table::row::{category, command, subcommand};
 
-/// The rows of this family, numbers 700 to 799.
+/// The rows of this family, numbers 700 to 749.
 pub(super) static ROWS: &[CommandSpec] = &[
     command(700, "cluster", -2)
         .in_group(Group::Cluster, "3.0.0")

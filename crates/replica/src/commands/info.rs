@@ -368,12 +368,16 @@ fn latencystats(node: &Node, fields: &mut Fields) {
 
 fn raft(node: &Node, fields: &mut Fields) {
     let consensus = &node.consensus;
-    let voters: Vec<String> = node.members.keys().map(|id| id.0.to_string()).collect();
+    let list = |votes| {
+        let ids: Vec<String> = node.ids(votes).map(|id| id.0.to_string()).collect();
+        ids.join(",")
+    };
     fields.add("raft_node_id", node.config.node.0);
     fields.add(
         "raft_role",
         match consensus.role {
             Role::Leader => "leader",
+            Role::Follower if !node.is_voter() => "learner",
             Role::Follower => "follower",
             Role::PreCandidate | Role::Candidate => "candidate",
         },
@@ -388,8 +392,8 @@ fn raft(node: &Node, fields: &mut Fields) {
     fields.add("raft_applied_index", consensus.applied.0);
     fields.add("raft_first_index", consensus.first.0);
     fields.add("raft_last_index", consensus.last.0);
-    fields.add("raft_voters", voters.join(","));
-    fields.add("raft_learners", "");
+    fields.add("raft_voters", list(true));
+    fields.add("raft_learners", list(false));
 }
 
 /// `avg_ttl` is 0: it is not kept.

@@ -22,6 +22,7 @@ mod parameters;
 mod password;
 mod persistence;
 mod pubsub;
+pub(crate) mod quorate;
 mod reply;
 mod scripting;
 mod server;
@@ -94,6 +95,7 @@ pub(crate) fn find(spec: &CommandSpec) -> Option<SessionCommand> {
         "module" => server::find_module(spec.name),
         "object" => (spec.name == "help").then(|| in_place(command::help)),
         "pubsub" => pubsub::find(spec.name),
+        "quorate" => quorate::find(spec.name),
         "script" => scripting::find_script(spec.name),
         "slowlog" => slowlog::find(spec.name),
         _ => None,

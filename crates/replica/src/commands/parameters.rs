@@ -139,7 +139,7 @@ pub(super) static PARAMETERS: &[Parameter] = &[
     fixed("maxmemory-clients", |_| number(0)),
     fixed("maxmemory-policy", |_| b"noeviction".to_vec()),
     fixed("min-replicas-to-write", |node| {
-        number(node.members.len() / 2)
+        number(node.ids(true).count() / 2)
     }),
     fixed("node-id", |node| number(node.config.node.0)),
     fixed("notify-keyspace-events", |_| Vec::new()),

@@ -34,7 +34,7 @@ pub(super) fn peers(node: &Node) -> impl Iterator<Item = (NodeId, &Member)> {
 /// How many other nodes are known to have on disk what this node has acknowledged: the rest of the
 /// majority, or more where the leader knows more.
 pub(super) fn replicas_with_all(node: &Node) -> i64 {
-    let majority_without_one = node.members.len() / 2;
+    let majority_without_one = node.ids(true).count() / 2;
     let applied = node.consensus.applied.0;
     let known = match is_leader(node) {
         true => peers(node)
@@ -194,7 +194,7 @@ fn drawing(node: &Node) -> String {
         let _ = write!(lines[3], "  '---' ");
     }
     let middle = lines[2].trim_end_matches('-').to_owned();
-    let all = node.members.len();
+    let all = node.ids(true).count();
     format!(
         "{}\n{}\n{middle}\n{}\n\n{} of {all} agree, and what is said stays said.\n\nQuorate ver. {}\n",
         lines[0].trim_end(),

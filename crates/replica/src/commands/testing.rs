@@ -8,6 +8,7 @@ use resp::{Encoder, Protocol};
 use crate::compaction::Compaction;
 use crate::config::{ClientId, ClientInfo, Config, HostStats, NodeInfo, Now};
 use crate::machine::Machine;
+use crate::membership::Wish;
 use crate::node::{Consensus, Member, Node};
 use crate::pubsub::PubSub;
 use crate::random::Random;
@@ -36,6 +37,9 @@ impl Node {
             client_addr: format!("10.0.0.{id}:7000"),
             version: "0.1.0".to_owned(),
             connected: true,
+            votes: true,
+            wish: Wish::Stay,
+            is_alive: true,
             matched: 7,
         };
         Node {
@@ -57,6 +61,7 @@ impl Node {
                 last: LogIndex(9),
                 leader_changes: 0,
                 disk_full: false,
+                is_changing: false,
             },
             host: HostStats::default(),
             now: STARTED,
@@ -169,6 +174,8 @@ fn config(count: u64) -> Config {
         members: (1..=count)
             .map(|id| (NodeId(id), format!("10.0.0.{id}:8000")))
             .collect::<BTreeMap<_, _>>(),
+        is_joined: false,
+        serves_peers: true,
         tick_ms: 10,
         election_timeout_ms: 150,
         heartbeat_ms: 30,

@@ -34,9 +34,10 @@ impl Replica {
             .compaction
             .note_applied(&self.node.config, entry.id.index, entry.size_bytes());
         match entry.kind {
-            EntryKind::Noop | EntryKind::Membership => {}
+            EntryKind::Noop => {}
+            EntryKind::Membership => self.apply_membership(entry.id, &entry.payload),
             EntryKind::Bootstrap => match Bootstrap::decode(&entry.payload) {
-                Ok(record) => self.node.machine.bootstrap(record),
+                Ok(record) => self.apply_bootstrap(record),
                 Err(error) => self.fatal = Some(error.to_string()),
             },
             EntryKind::Batch => self.apply_batch(&entry.payload),

@@ -93,6 +93,7 @@ impl Replica {
         self.node.compaction.note_loaded(&meta, bytes);
         self.node.stats.snapshots_installed += 1;
         self.check_own_numbers();
+        self.forget_changes(meta.last.index);
         self.fail_contained();
         self.disconnect_subscribers();
         self.note_consensus();

@@ -7,6 +7,7 @@ use raft::{ConfState, NodeId};
 
 use crate::bootstrap::{Bootstrap, FEATURE_LEVEL};
 use crate::config::Config;
+use crate::membership::Wish;
 use crate::node::Member;
 
 /// Bytes of entries under way to one follower.
@@ -32,7 +33,7 @@ pub(super) fn raft_config(config: &Config) -> raft::Config {
     raft::Config {
         cluster: config.cluster,
         group: config.group,
-        conf: ConfState::of_voters(config.members.keys().copied()),
+        conf: first_conf(config),
         election_timeout_ticks_min: election_ticks,
         election_timeout_ticks_max: election_ticks * 2,
         heartbeat_ticks: ticks(config.heartbeat_ms),
@@ -44,6 +45,15 @@ pub(super) fn raft_config(config: &Config) -> raft::Config {
         seed: config.seed,
         bootstrap: Bytes::from(bootstrap.encode()),
         ..raft::Config::new(config.node, config.members.keys().copied())
+    }
+}
+
+/// The configuration before the log says anything. A node that joins belongs to none: it never stands
+/// for election, and follows whoever leads, until its log says who belongs.
+fn first_conf(config: &Config) -> ConfState {
+    match config.is_joined {
+        true => ConfState::default(),
+        false => ConfState::of_voters(config.members.keys().copied()),
     }
 }
 
@@ -64,6 +74,9 @@ pub(super) fn members(config: &Config) -> BTreeMap<NodeId, Member> {
                 String::new()
             },
             connected: is_self,
+            votes: !config.is_joined,
+            wish: Wish::Stay,
+            is_alive: true,
             matched: 0,
         };
         (node, member)

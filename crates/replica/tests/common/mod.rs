@@ -26,6 +26,8 @@ const GROUP: u64 = 1;
 /// The whole cluster.
 pub struct World {
     pub nodes: Vec<Node>,
+    /// How many nodes the cluster was born with; those behind them have joined.
+    pub first: u64,
     pub now: Now,
     /// Messages under way.
     pub network: VecDeque<Packet>,
@@ -168,6 +170,7 @@ impl World {
     pub fn with(count: u64, config: fn(&mut Config)) -> World {
         let mut world = World {
             nodes: (1..=count).map(Node::new).collect(),
+            first: count,
             now: Now {
                 wall_ms: 1_700_000_000_000,
                 mono_us: 1_000_000,
@@ -201,6 +204,7 @@ impl World {
 
     pub fn start(&mut self, id: u64) {
         let count = self.nodes.len() as u64;
+        let first = self.first;
         let now = self.now;
         let change = self.config;
         let node = self.node(id);
@@ -220,9 +224,12 @@ impl World {
             group: GroupId(GROUP),
             node: NodeId(id),
             incarnation: node.incarnation,
-            members: (1..=count)
+            members: (1..=first)
+                .chain([id])
                 .map(|id| (NodeId(id), format!("127.0.0.1:{}", 8000 + id)))
                 .collect(),
+            is_joined: id > first,
+            serves_peers: true,
             tick_ms: TICK_MS,
             election_timeout_ms: 150,
             heartbeat_ms: 30,
@@ -251,6 +258,19 @@ impl World {
                 self.connect(peer, id);
             }
         }
+    }
+
+    /// Starts a node that joins, under the next id.
+    pub fn join(&mut self) -> u64 {
+        let id = self.nodes.len() as u64 + 1;
+        self.nodes.push(Node::new(id));
+        self.start(id);
+        id
+    }
+
+    /// A node that was removed is told so, and stops for good.
+    pub fn retire(&mut self, id: u64) {
+        self.crash(id);
     }
 
     fn connect(&mut self, id: u64, peer: u64) {
@@ -386,6 +406,10 @@ impl World {
 
     /// Puts a message on its way.
     fn post(&mut self, from: u64, to: u64, message: PeerMessage) {
+        if to > self.nodes.len() as u64 {
+            // It is a member and was not started yet.
+            return;
+        }
         let (copies, late_ms) = match (self.fate)(from, to, &message) {
             Fate::Arrives => (1, 0),
             Fate::IsLost => (0, 0),
@@ -524,18 +548,24 @@ impl World {
     pub fn leader(&mut self) -> u64 {
         let mut leader = 0;
         self.run_until("a leader", |world| {
-            let majority = world.nodes.len() / 2 + 1;
-            let mut followers = BTreeMap::new();
-            for node in &world.nodes {
-                if let Some(metrics) = node.replica.as_ref().map(Replica::metrics) {
-                    *followers.entry((metrics.term, metrics.leader)).or_insert(0) += 1;
-                }
+            let running = || world.nodes.iter().filter_map(|node| node.replica.as_ref());
+            let mut followers: BTreeMap<_, BTreeSet<NodeId>> = BTreeMap::new();
+            for replica in running() {
+                let metrics = replica.metrics();
+                followers
+                    .entry((metrics.term, metrics.leader))
+                    .or_default()
+                    .insert(replica.config().node);
             }
-            let found = followers
-                .iter()
-                .find(|((_, id), count)| *id != 0 && **count >= majority);
-            leader = found.map_or(0, |((_, id), _)| *id);
-            leader != 0 && world.node(leader).replica.is_some()
+            let found = running().find(|replica| {
+                let (term, id) = (replica.raft().term().0, replica.config().node);
+                let voters = &replica.raft().conf().voters;
+                let followers = followers.get(&(term, id.0));
+                let count = followers.map_or(0, |all| all.intersection(voters).count());
+                replica.raft().is_leader() && count > voters.len() / 2
+            });
+            leader = found.map_or(0, |replica| replica.config().node.0);
+            leader != 0
         });
         leader
     }

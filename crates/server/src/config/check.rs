@@ -279,7 +279,7 @@ fn check_addresses(config: &Config) -> Result<(), ConfigError> {
     let peer = config.peer_address();
     let mut used: Vec<(&'static str, &Address)> = Vec::new();
     let clients = config.bind.iter().map(|address| ("bind", address));
-    let peers = (!config.is_single()).then_some(("peer-bind", &peer));
+    let peers = config.serves_peers().then_some(("peer-bind", &peer));
     let admin = config
         .admin_bind
         .iter()
@@ -385,7 +385,7 @@ fn check_protection(config: &Config) -> Result<(), ConfigError> {
         .into());
     }
     let peer = config.peer_address();
-    if !config.is_single() && !peer.is_loopback() && !config.has_peer_tls() {
+    if config.serves_peers() && !peer.is_loopback() && !config.has_peer_tls() {
         let key = if config.peer_bind.is_some() {
             "peer-bind"
         } else {

@@ -69,7 +69,7 @@ fn the_defaults_are_a_good_configuration() {
     assert_eq!(config, Config::default());
     assert_eq!(config.bind, [Address::new("127.0.0.1", 6379)]);
     assert_eq!(config.peer_address(), Address::new("127.0.0.1", 7379));
-    assert!(config.is_single());
+    assert!(!config.serves_peers());
 }
 
 #[test]

@@ -163,6 +163,8 @@ pub(super) fn replica() -> Replica {
         node: NodeId(1),
         incarnation: 1,
         members: [(NodeId(1), String::new())].into(),
+        is_joined: false,
+        serves_peers: true,
         tick_ms: 10,
         election_timeout_ms: 150,
         heartbeat_ms: 30,

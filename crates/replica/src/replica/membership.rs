@@ -1,0 +1,787 @@
+//! Changes of the members: asked for by clients of the leader, carried out by Raft, gone on with by
+//! whoever leads.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use kv::CommandSpec;
+use raft::{ConfChange, ConfState, EntryId, LogIndex, MembershipChange, NodeId};
+use resp::Encoder;
+
+use crate::bootstrap::Bootstrap;
+use crate::commands::quorate::{Request, not_leader, unknown_id};
+use crate::config::{ClientId, Membership, PeerInfo};
+use crate::membership::{Enrolled, Roster, Rosters, Wish};
+use crate::node::{Member, Node};
+
+use super::Replica;
+
+/// What is under way, and what waits for it.
+#[derive(Debug)]
+pub(crate) struct Changes {
+    /// Rosters in the log that are not applied.
+    rosters: Rosters,
+    /// Who asked for a change and waits for it, oldest first.
+    waiting: Vec<Waiting>,
+    /// The latest configuration or roster is another than the one that was told.
+    is_dirty: bool,
+    /// What the shell was told last.
+    told: Membership,
+    /// Whether it was told anything.
+    is_told: bool,
+    /// Peers that are connected and not members, as far as is known here: they may become members.
+    strangers: BTreeMap<NodeId, PeerInfo>,
+}
+
+/// A client that waits for a change.
+#[derive(Debug)]
+struct Waiting {
+    client: ClientId,
+    spec: &'static CommandSpec,
+    args: Vec<Vec<u8>>,
+    goal: Goal,
+    answer: Answer,
+    since_us: u64,
+    deadline_us: u64,
+}
+
+/// When a change is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Goal {
+    /// When this entry is applied.
+    Applied(EntryId),
+    /// When the entry is applied, and then one that takes the node away.
+    Removed { first: EntryId, node: NodeId },
+    /// The same, with the first entry applied.
+    Gone(NodeId),
+    /// When the node leads.
+    Leads(NodeId),
+}
+
+/// What comes of a request.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// It is done.
+    Done(Answer),
+    /// The client is answered later.
+    Waits,
+}
+
+/// What a client is told of a change that was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// That it was.
+    Done,
+    /// The id of the new node.
+    Id(NodeId),
+    /// The id, and what a node that joins needs to know.
+    Joined(NodeId),
+}
+
+impl Answer {
+    pub(crate) fn write(self, node: &Node, out: &mut Encoder<'_>) {
+        match self {
+            Answer::Done => out.ok(),
+            Answer::Id(id) => out.integer(id.0 as i64),
+            Answer::Joined(id) => {
+                let config = &node.config;
+                out.array(4);
+                out.integer(id.0 as i64);
+                out.bulk(format!("{:016x}", config.cluster.0).as_bytes());
+                out.bulk(config.info.cluster_name.as_bytes());
+                let others: Vec<_> = node.members.iter().filter(|(of, _)| **of != id).collect();
+                out.array(2 * others.len());
+                for (id, member) in others {
+                    out.integer(id.0 as i64);
+                    out.bulk(member.peer_addr.as_bytes());
+                }
+            }
+        }
+    }
+}
+
+/// How many voters answer, beyond the majority that everything needs: what may fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Spare {
+    voters: usize,
+    alive: usize,
+}
+
+impl Spare {
+    fn majority(self) -> usize {
+        self.voters / 2 + 1
+    }
+
+    fn count(self) -> isize {
+        self.alive as isize - self.majority() as isize
+    }
+}
+
+impl Changes {
+    pub(crate) fn new() -> Changes {
+        Changes {
+            rosters: Rosters::default(),
+            waiting: Vec::new(),
+            is_dirty: true,
+            told: Membership::default(),
+            is_told: false,
+            strangers: BTreeMap::new(),
+        }
+    }
+}
+
+impl Replica {
+    /// The roster in effect.
+    fn roster(&self) -> &Roster {
+        self.changes.rosters.latest(&self.node.machine.roster)
+    }
+
+    /// Takes note of what a write does to the log: rosters count from the moment their entry stands
+    /// there.
+    pub(super) fn note_appended(&mut self, persist: &raft::Persist) {
+        if let Some(first) = persist.truncate_from {
+            self.changes.rosters.truncate_from(first);
+            self.changes.is_dirty = true;
+        }
+        for entry in &persist.entries {
+            if entry.kind == raft::EntryKind::Membership {
+                self.changes.is_dirty = true;
+                if let Some(roster) = self.read_roster(&entry.payload) {
+                    self.changes.rosters.append(entry.id.index, roster);
+                }
+            }
+        }
+    }
+
+    /// The roster in a membership entry; `None` if it brings none: then the last one stays.
+    fn read_roster(&mut self, payload: &Bytes) -> Option<Roster> {
+        let context = match ConfChange::decode(payload) {
+            Ok(change) => change.context,
+            Err(error) => {
+                self.fatal = Some(error.to_string());
+                return None;
+            }
+        };
+        if context.is_empty() {
+            return None;
+        }
+        match Roster::decode(&context) {
+            Ok(roster) => Some(roster),
+            Err(error) => {
+                self.fatal = Some(error.to_string());
+                None
+            }
+        }
+    }
+
+    /// Applies the record that the log begins with: it names the first members.
+    pub(super) fn apply_bootstrap(&mut self, record: Bootstrap) {
+        self.node.machine.bootstrap(record);
+        self.changes.is_dirty = true;
+    }
+
+    /// Applies a membership entry.
+    pub(super) fn apply_membership(&mut self, id: EntryId, payload: &Bytes) {
+        if let Some(roster) = self.read_roster(payload) {
+            self.node.machine.roster = roster;
+        }
+        self.changes.is_dirty = true;
+        for waiting in &mut self.changes.waiting {
+            if let Goal::Removed { first, node } = waiting.goal
+                && first == id
+            {
+                waiting.goal = Goal::Gone(node);
+            }
+        }
+        let is_applied = |waiting: &mut Waiting| waiting.goal == Goal::Applied(id);
+        let done: Vec<Waiting> = self.changes.waiting.extract_if(.., is_applied).collect();
+        for waiting in done {
+            self.answer(waiting, Ok(()));
+        }
+    }
+
+    /// Everything up to `index` is applied: rosters behind it stay undecided.
+    pub(super) fn note_applied(&mut self, index: LogIndex) {
+        if !self.changes.rosters.is_settled() {
+            self.changes.rosters.applied(index);
+        }
+    }
+
+    /// The state was replaced by that of a snapshot of the entries up to `index`: what became of changes
+    /// in between is not known.
+    pub(super) fn forget_changes(&mut self, index: LogIndex) {
+        self.changes.rosters.applied(index);
+        let end = self.raft.last_index().next();
+        self.changes.rosters.truncate_from(end);
+        self.changes.is_dirty = true;
+        for waiting in std::mem::take(&mut self.changes.waiting) {
+            let text = uncertain(&waiting, self.node.now.mono_us);
+            self.answer(waiting, Err(text));
+        }
+    }
+
+    /// Brings what this node and its shell know of the members in line with the configuration. Returns
+    /// what the shell has to be told.
+    pub(super) fn refresh_membership(&mut self) -> Option<Membership> {
+        let is_leader = self.raft.is_leader();
+        if !self.changes.is_dirty && is_leader == self.changes.told.is_leader {
+            return None;
+        }
+        self.changes.is_dirty = false;
+        self.sync_members();
+        let membership = Membership {
+            members: self.connected_members(),
+            ids_used_below: self.node.machine.roster.next_id,
+            is_leader,
+        };
+        self.answer_gone();
+        if self.changes.is_told && membership == self.changes.told {
+            return None;
+        }
+        self.changes.is_told = true;
+        self.changes.told = membership.clone();
+        Some(membership)
+    }
+
+    /// The members by the latest configuration and by the last committed one. A node that belongs to
+    /// none yet knows those that it was told to join.
+    fn connected_members(&self) -> BTreeMap<NodeId, String> {
+        let mut ids = self.raft.conf().members();
+        if ids.is_empty() {
+            return self.node.config.members.clone();
+        }
+        ids.extend(self.raft.conf_committed().1.members());
+        ids.into_iter()
+            .map(|id| (id, self.address_of(id)))
+            .collect()
+    }
+
+    /// Where a member is reached: as the roster says, or as this node was told at its start.
+    fn address_of(&self, id: NodeId) -> String {
+        let configured = || self.node.config.members.get(&id).cloned();
+        let address = self.roster().address(id).map(str::to_owned);
+        let address = address.filter(|address| !address.is_empty());
+        address.or_else(configured).unwrap_or_default()
+    }
+
+    /// Makes the members that commands see those of the latest configuration.
+    fn sync_members(&mut self) {
+        let conf = self.raft.conf().clone();
+        self.node.consensus.is_changing = self.is_changing();
+        if conf.is_empty() {
+            return;
+        }
+        let ids = conf.members();
+        self.node.members.retain(|id, _| ids.contains(id));
+        for id in ids {
+            let peer_addr = self.address_of(id);
+            let wish = self.roster().wish(id);
+            if !self.node.members.contains_key(&id) {
+                let member = self.new_member(id);
+                self.node.members.insert(id, member);
+            }
+            let Some(member) = self.node.members.get_mut(&id) else {
+                continue;
+            };
+            member.peer_addr = peer_addr;
+            member.votes = conf.is_voter(id);
+            member.wish = wish;
+        }
+    }
+
+    /// A member that has just become one, as far as it is known.
+    fn new_member(&mut self, id: NodeId) -> Member {
+        let is_self = id == self.node.config.node;
+        let met = match is_self {
+            true => Some(PeerInfo {
+                client_addr: self.node.config.client_addr.clone(),
+                version: self.node.config.info.version.clone(),
+                incarnation: self.node.config.incarnation,
+            }),
+            false => self.changes.strangers.remove(&id),
+        };
+        let connected = met.is_some();
+        let info = met.unwrap_or_default();
+        Member {
+            client_addr: info.client_addr,
+            version: info.version,
+            connected,
+            is_alive: true,
+            ..Member::default()
+        }
+    }
+
+    /// A peer is connected that is not a member yet, as far as is known here.
+    pub(super) fn stranger_connected(&mut self, peer: NodeId, info: PeerInfo) {
+        self.changes.strangers.insert(peer, info);
+    }
+
+    /// It is not connected any more.
+    pub(super) fn stranger_disconnected(&mut self, peer: NodeId) {
+        self.changes.strangers.remove(&peer);
+    }
+
+    /// Whether a change is not committed, or its joint configuration not left.
+    fn is_changing(&self) -> bool {
+        self.raft.conf() != self.raft.conf_committed().1 || self.raft.conf().is_joint()
+    }
+
+    /// A client asks for a change.
+    pub(crate) fn ask_membership(
+        &mut self,
+        client: ClientId,
+        spec: &'static CommandSpec,
+        args: &[&[u8]],
+    ) -> Result<Asked, String> {
+        let request = Request::parse(args)?;
+        if !self.raft.is_leader() {
+            return Err(not_leader(&self.node));
+        }
+        let (goal, answer) = match request {
+            Request::Transfer(to) => match self.begin_transfer(to)? {
+                None => return Ok(Asked::Done(Answer::Done)),
+                Some(goal) => (goal, Answer::Done),
+            },
+            change => match self.begin_change(&change)? {
+                Begun::Already(answer) => return Ok(Asked::Done(answer)),
+                Begun::Proposed(goal, answer) => (goal, answer),
+            },
+        };
+        let since_us = self.node.now.mono_us;
+        self.changes.waiting.push(Waiting {
+            client,
+            spec,
+            args: args.iter().map(|arg| arg.to_vec()).collect(),
+            goal,
+            answer,
+            since_us,
+            deadline_us: since_us + self.node.config.request_timeout_ms * 1000,
+        });
+        Ok(Asked::Waits)
+    }
+
+    fn begin_transfer(&mut self, to: NodeId) -> Result<Option<Goal>, String> {
+        if to == self.node.config.node {
+            return Ok(None);
+        }
+        let conf = self.raft.conf();
+        if !conf.contains(to) {
+            let next_id = self.roster().next_id;
+            return Err(unknown_id(&self.node, to, next_id));
+        }
+        if !conf.is_voter(to) {
+            return Err(format!(
+                "ERR node {} is a learner: only a voter can lead; QUORATE PROMOTE {} makes it one",
+                to.0, to.0
+            ));
+        }
+        if !self.is_alive(to) {
+            return Err(format!(
+                "ERR node {} does not answer: it cannot take over; start it, or repair its connection",
+                to.0
+            ));
+        }
+        match self.raft.transfer_leadership(Some(to)) {
+            Ok(_) => Ok(Some(Goal::Leads(to))),
+            Err(error) => Err(format!("ERR {error}, nothing was changed")),
+        }
+    }
+
+    fn begin_change(&mut self, request: &Request) -> Result<Begun, String> {
+        if let Request::Add { token, is_join, .. } = request
+            && *is_join
+            && let Some(id) = self.roster().with_token(*token)
+            && self.raft.conf_committed().1.contains(id)
+        {
+            return Ok(Begun::Already(Answer::Joined(id)));
+        }
+        if self.is_changing() || !self.changes.rosters.is_settled() {
+            return Err(
+                "ERR a change of members is under way, nothing was changed: try again when it is done"
+                    .to_owned(),
+            );
+        }
+        match request {
+            Request::Add { .. } => self.begin_add(request),
+            Request::Remove { id, force } => self.begin_remove(*id, *force),
+            Request::Demote { id, force } => self.begin_demote(*id, *force),
+            Request::Promote(id) => self.begin_promote(*id),
+            Request::Transfer(_) => Err("ERR syntax error".to_owned()),
+        }
+    }
+
+    fn begin_add(&mut self, request: &Request) -> Result<Begun, String> {
+        let Request::Add {
+            peer_addr,
+            id,
+            token,
+            replaces,
+            is_learner,
+            is_join,
+        } = request
+        else {
+            return Err("ERR syntax error".to_owned());
+        };
+        if !self.node.config.serves_peers {
+            return Err(
+                "ERR this node has no address for other nodes: set peer-bind, start it again, and add \
+                 the node then"
+                    .to_owned(),
+            );
+        }
+        let mut roster = self.own_roster();
+        if let Some(id) = roster.at_address(peer_addr) {
+            return self.add_known(id, *is_join);
+        }
+        let conf = self.raft.conf();
+        let wish = match (replaces, is_learner) {
+            (Some(old), _) if !conf.contains(*old) => {
+                return Err(unknown_id(&self.node, *old, roster.next_id));
+            }
+            (Some(old), _) if self.is_alive(*old) => {
+                return Err(format!(
+                    "ERR node {} answers, nothing was changed: only a node that is gone is replaced; to \
+                     move one, add the new node first and remove the old one then",
+                    old.0
+                ));
+            }
+            (Some(old), _) => Wish::Replace(*old),
+            (None, true) => Wish::Stay,
+            (None, false) => Wish::Vote,
+        };
+        let next_id = NodeId(roster.next_id.max(1));
+        let id = id.unwrap_or(next_id);
+        if id < next_id {
+            return Err(format!(
+                "ERR id {} was used before, and ids are not used again: the next free one is {}",
+                id.0, next_id.0
+            ));
+        }
+        let enrolled = Enrolled {
+            peer_addr: peer_addr.clone(),
+            token: *token,
+            wish,
+        };
+        roster.members.insert(id, enrolled);
+        roster.next_id = id.0 + 1;
+        let answer = match is_join {
+            true => Answer::Joined(id),
+            false => Answer::Id(id),
+        };
+        let entry = self.propose_change(MembershipChange::AddLearner(id), &roster)?;
+        Ok(Begun::Proposed(Goal::Applied(entry), answer))
+    }
+
+    /// A node is to be added at the address of a member. If nobody has come yet, it is the one that was
+    /// expected.
+    fn add_known(&self, id: NodeId, is_join: bool) -> Result<Begun, String> {
+        let was_met = self
+            .node
+            .members
+            .get(&id)
+            .is_some_and(|member| member.connected || member.matched > 0);
+        let is_expected = self.roster().members.get(&id).is_some_and(|enrolled| {
+            enrolled.token == 0 && !was_met && !self.raft.conf().is_voter(id)
+        });
+        if is_join && is_expected {
+            return Ok(Begun::Already(Answer::Joined(id)));
+        }
+        Err(format!(
+            "ERR node {} is a member at this address already, nothing was changed; if it lost its data, \
+             remove it first",
+            id.0
+        ))
+    }
+
+    fn begin_remove(&mut self, id: NodeId, force: bool) -> Result<Begun, String> {
+        let mut roster = self.own_roster();
+        self.must_be_member(id, &roster)?;
+        if !self.raft.conf().is_voter(id) {
+            roster.members.remove(&id);
+            let entry = self.propose_change(MembershipChange::RemoveLearner(id), &roster)?;
+            return Ok(Begun::Proposed(Goal::Applied(entry), Answer::Done));
+        }
+        self.must_be_spared(id, force)?;
+        set_wish(&mut roster, id, Wish::Leave);
+        let first = self.propose_change(MembershipChange::Demote(id), &roster)?;
+        // The next leader removes this one, which does not hear of it.
+        let goal = match id == self.node.config.node {
+            true => Goal::Applied(first),
+            false => Goal::Removed { first, node: id },
+        };
+        Ok(Begun::Proposed(goal, Answer::Done))
+    }
+
+    fn begin_demote(&mut self, id: NodeId, force: bool) -> Result<Begun, String> {
+        let mut roster = self.own_roster();
+        self.must_be_member(id, &roster)?;
+        if !self.raft.conf().is_voter(id) {
+            return Err(format!("ERR node {} is a learner already", id.0));
+        }
+        self.must_be_spared(id, force)?;
+        set_wish(&mut roster, id, Wish::Stay);
+        let entry = self.propose_change(MembershipChange::Demote(id), &roster)?;
+        Ok(Begun::Proposed(Goal::Applied(entry), Answer::Done))
+    }
+
+    fn begin_promote(&mut self, id: NodeId) -> Result<Begun, String> {
+        let mut roster = self.own_roster();
+        self.must_be_member(id, &roster)?;
+        if self.raft.conf().is_voter(id) {
+            return Ok(Begun::Already(Answer::Done));
+        }
+        set_wish(&mut roster, id, Wish::Stay);
+        let entry = self.propose_change(MembershipChange::Promote(id), &roster)?;
+        Ok(Begun::Proposed(Goal::Applied(entry), Answer::Done))
+    }
+
+    fn must_be_member(&self, id: NodeId, roster: &Roster) -> Result<(), String> {
+        match self.raft.conf().contains(id) {
+            true => Ok(()),
+            false => Err(unknown_id(&self.node, id, roster.next_id)),
+        }
+    }
+
+    /// Refuses to take the vote of a node if then a failure could not be borne that could be before.
+    fn must_be_spared(&self, id: NodeId, force: bool) -> Result<(), String> {
+        let voters = &self.raft.conf().voters;
+        if voters.len() == 1 {
+            return Err(format!(
+                "ERR node {} is the only voter, nothing was changed: without it nothing can be decided; \
+                 add another node first",
+                id.0
+            ));
+        }
+        let spare = |without: Option<NodeId>| {
+            let left = voters.iter().filter(|voter| Some(**voter) != without);
+            let (mut voters, mut alive) = (0, 0);
+            for voter in left {
+                voters += 1;
+                alive += usize::from(self.is_alive(*voter));
+            }
+            Spare { voters, alive }
+        };
+        let (before, after) = (spare(None), spare(Some(id)));
+        if after.count() < 0 {
+            return Err(format!(
+                "ERR only {} of the {} voters that would be left answer, and {} are needed: the quorum \
+                 would be lost, nothing was changed; bring the others back, or remove them first",
+                after.alive,
+                after.voters,
+                after.majority()
+            ));
+        }
+        if after.count() < before.count() && after.count() == 0 && !force {
+            return Err(format!(
+                "ERR all {} voters that answer would then be needed, so that the next failure of one \
+                 stops all reads and writes, nothing was changed; FORCE does it all the same",
+                after.alive
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether a member was heard from lately. The leader's word.
+    fn is_alive(&self, id: NodeId) -> bool {
+        id == self.node.config.node
+            || self
+                .node
+                .members
+                .get(&id)
+                .is_some_and(|member| member.is_alive)
+    }
+
+    /// A copy of the roster to be changed, without those that have gone, and with this node's own
+    /// address as it is now: that of a cluster of one may have been set since its birth.
+    fn own_roster(&self) -> Roster {
+        let mut roster = self.roster().clone();
+        let conf = self.raft.conf();
+        roster.members.retain(|id, _| conf.contains(*id));
+        let own = self.node.config.node;
+        if let Some(address) = self.node.config.members.get(&own)
+            && self.node.config.serves_peers
+        {
+            roster.members.entry(own).or_default().peer_addr = address.clone();
+        }
+        roster
+    }
+
+    fn propose_change(
+        &mut self,
+        change: MembershipChange,
+        roster: &Roster,
+    ) -> Result<EntryId, String> {
+        match self.raft.propose_membership(change, roster.encode()) {
+            Ok(id) => Ok(id),
+            Err(error) => Err(format!("ERR {error}, nothing was changed")),
+        }
+    }
+
+    /// As the leader, goes on with what rosters say is still to be done: one change at a time.
+    pub(super) fn pursue_wishes(&mut self) {
+        if !self.raft.is_leader() || !self.changes.rosters.is_settled() {
+            return;
+        }
+        let wishes = self.node.machine.roster.members.iter();
+        let wishes: Vec<(NodeId, Wish)> = wishes
+            .filter(|(_, enrolled)| enrolled.wish != Wish::Stay)
+            .map(|(id, enrolled)| (*id, enrolled.wish))
+            .collect();
+        if wishes.is_empty() || self.is_changing() {
+            return;
+        }
+        for (id, wish) in wishes {
+            let conf = self.raft.conf().clone();
+            let mut roster = self.own_roster();
+            let Some(change) = next_change(&conf, &mut roster, id, wish) else {
+                continue;
+            };
+            tracing::debug!(node = id.0, ?change, "a change of members is due");
+            if self.propose_change(change, &roster).is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// Answers those who wait for what time decides: deadlines, lost entries, transfers.
+    pub(super) fn tick_changes(&mut self) {
+        let now_us = self.node.now.mono_us;
+        let applied = self.node.consensus.applied;
+        let leader = self.raft.leader();
+        let is_transferring = self.raft.status().transferring.is_some();
+        let own = self.node.config.node;
+        let mut decided = Vec::new();
+        let waiting = std::mem::take(&mut self.changes.waiting);
+        for one in waiting {
+            let outcome = match one.goal {
+                Goal::Applied(entry) | Goal::Removed { first: entry, .. }
+                    if entry.index <= applied =>
+                {
+                    Some(Err(LOST.to_owned()))
+                }
+                Goal::Leads(to) if leader == Some(to) => Some(Ok(())),
+                Goal::Leads(to) if leader == Some(own) && !is_transferring => Some(Err(format!(
+                    "ERR node {} did not take over within the election timeout, node {} goes on leading",
+                    to.0, own.0
+                ))),
+                _ if one.deadline_us <= now_us => Some(Err(uncertain(&one, now_us))),
+                _ => None,
+            };
+            match outcome {
+                Some(outcome) => decided.push((one, outcome)),
+                None => self.changes.waiting.push(one),
+            }
+        }
+        for (one, outcome) in decided {
+            self.answer(one, outcome);
+        }
+    }
+
+    /// Answers those who wait for a node to be gone, if it is, by a committed entry.
+    fn answer_gone(&mut self) {
+        let conf = self.raft.conf_committed().1.clone();
+        let is_gone = |waiting: &mut Waiting| matches!(waiting.goal, Goal::Gone(node) if !conf.contains(node));
+        let done: Vec<Waiting> = self.changes.waiting.extract_if(.., is_gone).collect();
+        for waiting in done {
+            self.answer(waiting, Ok(()));
+        }
+    }
+
+    fn answer(&mut self, waiting: Waiting, outcome: Result<(), String>) {
+        let client = waiting.client;
+        let Some(session) = self.node.sessions.find_mut(client) else {
+            return;
+        };
+        session.runs_in_flight -= 1;
+        session.solo = false;
+        let protocol = session.protocol;
+        let mut reply = Vec::new();
+        let mut out = Encoder::new(&mut reply, protocol);
+        match outcome {
+            Ok(()) => waiting.answer.write(&self.node, &mut out),
+            Err(text) => out.error(&text),
+        }
+        let args: Vec<&[u8]> = waiting.args.iter().map(Vec::as_slice).collect();
+        let duration_us = self.node.now.mono_us - waiting.since_us;
+        self.node
+            .note_call(client, waiting.spec.id, &args, &reply, duration_us);
+        if let Some(session) = self.node.sessions.find_mut(client)
+            && session.reply_mode.end()
+        {
+            session.output.extend_from_slice(&reply);
+            self.node.flush(client);
+        }
+        self.node.wake(client);
+    }
+}
+
+/// What came of a change that was asked for.
+enum Begun {
+    /// It is so already.
+    Already(Answer),
+    /// It stands in the leader's log.
+    Proposed(Goal, Answer),
+}
+
+/// The entry of a change is not in the log, and never will be.
+const LOST: &str =
+    "ERR another leader took over before the change was committed, nothing was changed: ask again";
+
+fn uncertain(waiting: &Waiting, now_us: u64) -> String {
+    let waited_ms = (now_us - waiting.since_us) / 1000;
+    match waiting.goal {
+        Goal::Gone(node) => format!(
+            "UNCERTAIN node {} has no vote any more, and was not removed within {waited_ms} ms: the \
+             leader goes on with it; QUORATE MEMBERS tells how far it is",
+            node.0
+        ),
+        Goal::Leads(node) => format!(
+            "UNCERTAIN node {} is not known to lead after {waited_ms} ms; QUORATE MEMBERS tells who does",
+            node.0
+        ),
+        Goal::Applied(_) | Goal::Removed { .. } => format!(
+            "UNCERTAIN the change was not confirmed within {waited_ms} ms, it may or may not take \
+             effect; QUORATE MEMBERS tells"
+        ),
+    }
+}
+
+fn set_wish(roster: &mut Roster, id: NodeId, wish: Wish) {
+    roster.members.entry(id).or_default().wish = wish;
+}
+
+/// The next step towards a wish, with the roster as it is to be then. `None` if there is none.
+fn next_change(
+    conf: &ConfState,
+    roster: &mut Roster,
+    id: NodeId,
+    wish: Wish,
+) -> Option<MembershipChange> {
+    if !conf.contains(id) {
+        return None;
+    }
+    let votes = conf.is_voter(id);
+    match wish {
+        Wish::Leave if votes => Some(MembershipChange::Demote(id)),
+        Wish::Leave => {
+            roster.members.remove(&id);
+            Some(MembershipChange::RemoveLearner(id))
+        }
+        Wish::Vote | Wish::Replace(_) if votes => None,
+        Wish::Replace(old) if conf.is_voter(old) => {
+            set_wish(roster, id, Wish::Stay);
+            set_wish(roster, old, Wish::Leave);
+            Some(MembershipChange::Replace { old, new: id })
+        }
+        Wish::Vote | Wish::Replace(_) => {
+            set_wish(roster, id, Wish::Stay);
+            if let Wish::Replace(old) = wish
+                && conf.contains(old)
+            {
+                set_wish(roster, old, Wish::Leave);
+            }
+            Some(MembershipChange::Promote(id))
+        }
+        Wish::Stay => None,
+    }
+}
