@@ -10,6 +10,7 @@
 //! So it goes on receiving the log until it is known that the others can do without it.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use bytes::Bytes;
 
@@ -47,6 +48,9 @@ impl MembershipChange {
     /// If the change makes no sense here, or would be dangerous. Whether nodes are alive and have
     /// caught up is not asked.
     pub fn apply_to(&self, conf: &ConfState) -> Result<ConfState, MembershipError> {
+        if conf.is_joint() {
+            return Err(MembershipError::Joint);
+        }
         let target = self.target(conf)?;
         check_target(conf, &target)?;
         Ok(step_towards(conf, target))
@@ -83,6 +87,20 @@ impl MembershipChange {
             }
         }
         Ok(target)
+    }
+}
+
+impl fmt::Display for MembershipChange {
+    /// Such as `promote n4`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MembershipChange::AddLearner(id) => write!(formatter, "add {id} as a learner"),
+            MembershipChange::Promote(id) => write!(formatter, "promote {id}"),
+            MembershipChange::Demote(id) => write!(formatter, "demote {id}"),
+            MembershipChange::RemoveLearner(id) => write!(formatter, "remove {id}"),
+            MembershipChange::Replace { old, new } => write!(formatter, "replace {old} by {new}"),
+            MembershipChange::To(target) => write!(formatter, "have {target}"),
+        }
     }
 }
 

@@ -206,6 +206,10 @@ pub enum MembershipError {
         /// Where it stands in the log.
         index: LogIndex,
     },
+    /// A joint configuration is in force: it leads to where the last change wants to go, and is
+    /// left first.
+    #[error("the last change of members is still under way; try again when it is done")]
+    Joint,
     /// The change would leave everything as it is.
     #[error("the members are as asked for already")]
     NoChange,

@@ -103,9 +103,15 @@
 //!
 //! *Snapshots* (paper, section 7): see `snapshot`.
 //!
-//! # What is left out, for now
+//! *Members may change* (paper, section 6; thesis, chapter 4): learners, one voter at a time or
+//! several through a joint configuration that is left by itself, and no voter removed before it was
+//! a learner. The configuration in force is the latest in the log ([`Raft::conf`]); a change is
+//! asked for with [`Raft::propose_membership`]. `membership`, `conf_change`, `conf_history` and
+//! `reconfigure` tell the story in that order.
 //!
-//! Changes of members (quorums are already counted in joint configurations), and lease reads.
+//! # What is left out
+//!
+//! Lease reads.
 
 mod append;
 mod conf_change;

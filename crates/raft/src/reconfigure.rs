@@ -1,4 +1,24 @@
 //! The leader's side of a change of members (thesis, chapter 4; paper, section 6).
+//!
+//! ```text
+//!              propose                  commit
+//!   {1 2 3} ------------> one voter:  -------> done
+//!              |
+//!              +--------> several:    -------> leave, by the  -------> done
+//!                         joint                leader itself
+//! ```
+//!
+//! 1. *Begin* (`propose_membership`). Only if nothing else is under way, the new voters have caught
+//!    up and answer, and the voters that are there make a quorum of what is to come.
+//! 2. *In force at once* (`append_conf`). From here on the leader sends to the new members, and counts
+//!    votes, commits, read rounds and its own being heard by the new configuration, whether it is
+//!    committed or not: a majority of it has a node in common with any majority of the last one, so
+//!    the two cannot decide apart. A leader that is no longer a voter does not count itself.
+//! 3. *Go on* (`drive_membership`), at every drain of every leader: a committed joint configuration
+//!    is left; members that are gone are told, then forgotten; a leader that is gone hands over.
+//!
+//! What may be lost on the way is lost as a whole: a leader that dies before its change is committed
+//! leaves it to the next one, in whose log it is or is not.
 
 use std::collections::BTreeMap;
 

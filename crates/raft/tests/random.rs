@@ -8,7 +8,9 @@
 #[allow(dead_code, reason = "each test program uses a part of it")]
 mod common;
 
-use raft::{Envelope, NodeId, Raft};
+use std::collections::BTreeSet;
+
+use raft::{ConfState, Envelope, MembershipChange, NodeId, Raft};
 
 use common::disk::Snapshot;
 use common::snapshots::Fate;
@@ -35,6 +37,8 @@ struct Run {
     cluster: Cluster,
     chance: Chance,
     nodes: u64,
+    /// How often a piece of work is a change of the members.
+    churn_one_in: Option<u64>,
     loss_one_in: u64,
     double_one_in: u64,
     /// Messages that were delivered or lost, and may turn up again much later.
@@ -47,6 +51,8 @@ struct Run {
     next_payload: u64,
     /// Snapshots that were brought to others.
     brought: u64,
+    /// Changes of the members that were begun.
+    changes: u64,
 }
 
 impl Run {
@@ -55,7 +61,11 @@ impl Run {
         chance.below(2);
         let nodes = if chance.one_in(2) { 3 } else { 5 };
         let tiny = chance.one_in(2);
-        let mut cluster = Cluster::new(nodes, |config| {
+        // In half of the runs nodes come and go. Those that come are strangers at first.
+        let churn_one_in = chance.one_in(2).then(|| 2 + chance.below(20));
+        let strangers = if churn_one_in.is_some() { 2 } else { 0 };
+        let mut cluster = Cluster::with_strangers(nodes, strangers, |config| {
+            config.promotion_lag_max = 5;
             config.seed = seed * 100 + config.id.0;
             config.heartbeat_ticks = 1;
             config.election_timeout_ticks_min = 5;
@@ -75,7 +85,8 @@ impl Run {
         Run {
             cluster,
             chance,
-            nodes,
+            nodes: nodes + strangers,
+            churn_one_in,
             loss_one_in,
             double_one_in,
             ghosts: Vec::new(),
@@ -84,6 +95,7 @@ impl Run {
             next_token: 0,
             next_payload: 0,
             brought: 0,
+            changes: 0,
         }
     }
 
@@ -186,13 +198,57 @@ impl Run {
         {
             id = leader;
         }
-        if self.chance.one_in(3) {
+        if let Some(one_in) = self.churn_one_in
+            && self.chance.one_in(one_in)
+        {
+            self.change_members(id);
+        } else if self.chance.one_in(3) {
             self.next_token += 1;
             self.cluster.read(id, self.next_token);
         } else {
             self.next_payload += 1;
             let payload = format!("payload {}", self.next_payload);
             self.cluster.propose(id, &payload);
+        }
+    }
+
+    /// One of these, or any node at all.
+    fn any_of(&mut self, nodes: &BTreeSet<NodeId>) -> NodeId {
+        let position = self.chance.below(nodes.len() as u64 + 1);
+        let position = usize::try_from(position).unwrap_or(0);
+        let chosen = nodes.iter().nth(position).copied();
+        chosen.unwrap_or_else(|| self.any_node())
+    }
+
+    /// Asks for some change of the members, sensible or not. One that was removed may come again.
+    fn change_members(&mut self, at: NodeId) {
+        let conf = self.cluster.raft(at).conf().clone();
+        let voter = self.any_of(&conf.voters);
+        let learner = self.any_of(&conf.learners);
+        let stranger = self.any_node();
+        let change = match self.chance.below(8) {
+            0 | 1 => MembershipChange::AddLearner(stranger),
+            2 | 3 => MembershipChange::Promote(learner),
+            4 => MembershipChange::Demote(voter),
+            5 => MembershipChange::RemoveLearner(learner),
+            6 => MembershipChange::Replace {
+                old: voter,
+                new: learner,
+            },
+            _ => {
+                let mut target = ConfState::default();
+                for id in conf.members() {
+                    if !self.chance.one_in(3) {
+                        target.voters.insert(id);
+                    } else {
+                        target.learners.insert(id);
+                    }
+                }
+                MembershipChange::To(target)
+            }
+        };
+        if self.cluster.change_members(at, change) {
+            self.changes += 1;
         }
     }
 
@@ -349,8 +405,10 @@ impl Run {
     /// All trouble ends. Within a few election timeouts there is one leader, everybody holds and
     /// applies the same, and a read and a write go through on every node.
     fn liveness_phase(&mut self) {
-        if self.cluster.gathering.is_some() {
-            self.gather_or_drain();
+        if let Some(id) = self.cluster.gathering.take()
+            && self.cluster.node(id).is_up()
+        {
+            self.cluster.drain(id);
         }
         self.cluster.cut.clear();
         let ids: Vec<NodeId> = self.cluster.nodes.keys().copied().collect();
@@ -369,6 +427,9 @@ impl Run {
             .cluster
             .leader()
             .expect("a leader, once the trouble is over");
+        let conf = self.cluster.raft(leader).conf().clone();
+        assert!(!conf.is_joint(), "{conf} is never left");
+        let ids = conf.members();
         for &id in &ids {
             assert_eq!(
                 self.cluster.raft(id).leader(),
@@ -388,6 +449,11 @@ impl Run {
         self.run_undisturbed(10);
         assert_eq!(self.cluster.reads.len(), ids.len(), "every node can read");
         for &id in &ids {
+            assert_eq!(
+                self.cluster.raft(id).conf(),
+                &conf,
+                "{id} knows who belongs"
+            );
             let applied = self.cluster.node(id).applied.last().map(|entry| entry.id);
             assert_eq!(applied, Some(proposed), "{id} has applied everything");
             let status = self.cluster.raft(id).status();
@@ -436,7 +502,7 @@ fn trouble_breaks_nothing_and_passes() {
         Some(seed) => seed..seed + 1,
         None => 0..from_environment("QUORATE_SEEDS").unwrap_or(60),
     };
-    let (mut committed, mut served, mut brought) = (0, 0, 0);
+    let (mut committed, mut served, mut brought, mut changes) = (0, 0, 0, 0);
     for seed in seeds.clone() {
         let guard = Seed(seed);
         let mut run = Run::new(seed);
@@ -444,12 +510,14 @@ fn trouble_breaks_nothing_and_passes() {
         committed += run.cluster.checker.committed.len();
         served += run.cluster.reads.len();
         brought += run.brought;
+        changes += run.changes;
         run.liveness_phase();
         drop(guard);
     }
     let runs = usize::try_from(seeds.end - seeds.start).expect("a small number");
     eprintln!(
-        "{committed} entries committed, {served} reads served, {brought} snapshots brought in {runs} runs"
+        "{committed} entries committed, {served} reads served, {brought} snapshots brought, \
+         {changes} changes of members begun in {runs} runs"
     );
     assert!(
         runs == 1 || committed > 10 * runs,

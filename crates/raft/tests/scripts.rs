@@ -6,9 +6,10 @@
 //!
 //! | command | what it does |
 //! |---|---|
-//! | `cluster NODES [SETTING=NUMBER]...` | starts a group: `election_min`, `election_max`, `heartbeat`, `window`, `window_bytes`, `append_bytes`, `cache`, `uncommitted`, `apply` |
+//! | `cluster NODES [SETTING=NUMBER]...` | starts a group: `strangers` (nodes that belong to no group yet), `election_min`, `election_max`, `heartbeat`, `window`, `window_bytes`, `append_bytes`, `cache`, `uncommitted`, `apply`, `lag` |
 //! | `log NODE TERM,TERM,... [term=T] [vote=N] [commit=I]` | starts the node anew with this on its disk |
 //! | `tick NODE COUNT`, `campaign NODE`, `propose NODE TEXT [COUNT]`, `read NODE TOKEN`, `transfer NODE [TO]` | inputs |
+//! | `add NODE ID`, `promote NODE ID`, `demote NODE ID`, `remove NODE ID`, `replace NODE OLD NEW`, `members NODE VOTERS LEARNERS` | the node is asked for a change of the members; lists are `1,2` or `-` |
 //! | `gather NODE`, `drain NODE` | lets the node's inputs gather; drains it |
 //! | `reset NODE PEER`, `connect NODE PEER` | the node's connection to the peer is reset, or made |
 //! | `deliver [LINK] [KIND]` | delivers what is under way now; not what comes of it |
@@ -20,7 +21,7 @@
 //! | `bring LINK [unnoticed/lost/crash]` | the snapshot that was asked for arrives; without the sender's knowing; does not; as the receiver dies |
 //! | `crash NODE`, `restart NODE` | kill -9, losing all that was not durable; start |
 //! | `settle` | delivers and writes until nothing is left |
-//! | `status NODE`, `entries NODE` | shows the replica, or its disk |
+//! | `status NODE`, `conf NODE`, `entries NODE` | shows the replica, who it thinks belongs, or its disk |
 //! | `quiet` | does not show what comes of the rest of the block |
 //!
 //! A link is `1->2`, `1->` or `->2`. A number behind it limits the command to so many messages.
@@ -28,10 +29,13 @@
 #[allow(dead_code, reason = "each test program uses a part of it")]
 mod common;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use raft::{EntryId, Envelope, HardState, LogIndex, NodeId, Raft, Term};
+use raft::{
+    ConfState, EntryId, Envelope, HardState, LogIndex, MembershipChange, NodeId, Raft, Term,
+};
 
 use common::snapshots::Fate;
 use common::{Cluster, Disk, show};
@@ -87,7 +91,9 @@ fn etcd_scenarios_name_scripts_that_exist() {
             panic!("not two columns: {row}");
         };
         let named: Vec<&str> = here.split('`').skip(1).step_by(2).collect();
-        let is_explained = here.contains("come") || here == "there are no leases";
+        let is_explained = here.contains("come")
+            || here == "there are no leases"
+            || here.starts_with("not here: ");
         assert!(
             !named.is_empty() || is_explained,
             "neither here nor explained: {row}"
@@ -237,6 +243,13 @@ impl Stage {
             ["read", id, token] => cluster.read(node(id)?, number(token)?),
             ["transfer", id] => cluster.transfer(node(id)?, None),
             ["transfer", id, to] => cluster.transfer(node(id)?, Some(node(to)?)),
+            [
+                verb @ ("add" | "promote" | "demote" | "remove" | "replace" | "members"),
+                id,
+                what @ ..,
+            ] => {
+                cluster.change_members(node(id)?, membership_change(verb, what)?);
+            }
             ["reset", id, peer] => {
                 let peer = node(peer)?;
                 let what = format!("loses its connection to {peer}");
@@ -275,6 +288,7 @@ impl Stage {
             ["bring", link, fate @ ..] => bring(cluster, &Filter::parse(&[link])?, fate)?,
             ["settle"] => cluster.settle(),
             ["status", id] => return Some(status(cluster.raft(node(id)?))),
+            ["conf", id] => return Some(conf(cluster.raft(node(id)?))),
             ["entries", id] => return Some(entries(cluster, node(id)?)),
             ["heal"] => cluster.cut.clear(),
             ["cut", link] => cut(cluster, &Filter::parse(&[link])?),
@@ -337,7 +351,10 @@ fn start(nodes: u64, settings: &[&str]) -> Option<Cluster> {
         let (name, value) = setting.split_once('=')?;
         pairs.push((name, usize::try_from(number(value)?).ok()?));
     }
-    Some(Cluster::new(nodes, |config| {
+    let is_strangers = |(name, _): &&(&str, usize)| *name == "strangers";
+    let strangers = pairs.iter().find(is_strangers).map_or(0, |pair| pair.1);
+    let strangers = u64::try_from(strangers).ok()?;
+    Some(Cluster::with_strangers(nodes, strangers, |config| {
         config.heartbeat_ticks = 3;
         for &(name, value) in &pairs {
             let ticks = u32::try_from(value).expect("a small number");
@@ -350,11 +367,50 @@ fn start(nodes: u64, settings: &[&str]) -> Option<Cluster> {
                 "append_bytes" => config.append_bytes_max = value,
                 "cache" => config.log_cache_bytes_max = value,
                 "uncommitted" => config.uncommitted_bytes_max = value,
+                "strangers" => {}
+                "lag" => config.promotion_lag_max = u64::from(ticks),
                 "apply" => config.apply_bytes_max = value,
                 _ => panic!("no setting {name}"),
             }
         }
     }))
+}
+
+fn node_list(word: &str) -> Option<BTreeSet<NodeId>> {
+    let words = word.split(',').filter(|word| *word != "-");
+    words.map(node).collect()
+}
+
+fn membership_change(verb: &str, what: &[&str]) -> Option<MembershipChange> {
+    Some(match (verb, what) {
+        ("add", [id]) => MembershipChange::AddLearner(node(id)?),
+        ("promote", [id]) => MembershipChange::Promote(node(id)?),
+        ("demote", [id]) => MembershipChange::Demote(node(id)?),
+        ("remove", [id]) => MembershipChange::RemoveLearner(node(id)?),
+        ("replace", [old, new]) => MembershipChange::Replace {
+            old: node(old)?,
+            new: node(new)?,
+        },
+        ("members", [voters, learners]) => MembershipChange::To(ConfState {
+            voters: node_list(voters)?,
+            learners: node_list(learners)?,
+            ..ConfState::default()
+        }),
+        _ => return None,
+    })
+}
+
+/// The configuration in force, and whether it is committed.
+fn conf(raft: &Raft) -> Vec<String> {
+    let status = raft.status();
+    let (committed_at, committed) = raft.conf_committed();
+    let mut line = format!("{}: {} at {}", status.id, status.conf, status.conf_index);
+    if committed_at == status.conf_index {
+        line += ", committed";
+    } else {
+        line += &format!("; committed: {committed} at {committed_at}");
+    }
+    vec![line]
 }
 
 fn set_disk(cluster: &mut Cluster, id: NodeId, speed: &str) -> Option<()> {
@@ -439,8 +495,13 @@ fn status(raft: &Raft) -> Vec<String> {
             (false, true) => "snapshot",
             (false, false) => "probe",
         };
+        let standing = match (peer.voter, peer.leaving) {
+            (true, _) => "",
+            (false, false) => " learner",
+            (false, true) => " leaving",
+        };
         lines.push(format!(
-            "  {}: {state} match={} next={} in flight={} quiet for {}",
+            "  {}:{standing} {state} match={} next={} in flight={} quiet for {}",
             peer.id, peer.match_index, peer.next_index, peer.inflight_messages, peer.quiet_ticks
         ));
     }

@@ -1,16 +1,19 @@
 //! What must hold for the group as a whole, checked as things happen. The names are those of the
 //! paper's figure 3, and of the invariants of the Raft proof.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use raft::{AppendOutcome, Entry, EntryId, Envelope, LogIndex, Message, NodeId, ReadToken, Term};
+use raft::{
+    AppendOutcome, ConfState, Entry, EntryId, Envelope, LogIndex, Message, NodeId, ReadToken, Term,
+};
 
 use super::Node;
-use super::disk::Durable;
+use super::disk::{Durable, confs_of};
 
 #[derive(Debug)]
 pub(crate) struct Checker {
-    voters: usize,
+    /// What the group is born with.
+    conf: ConfState,
     leaders: BTreeMap<Term, NodeId>,
     /// Who got a node's vote in a term, from the messages that left it.
     votes: BTreeMap<(NodeId, Term), NodeId>,
@@ -25,9 +28,9 @@ pub(crate) struct Checker {
 }
 
 impl Checker {
-    pub(crate) fn new(voters: usize) -> Checker {
+    pub(crate) fn new(voters: impl IntoIterator<Item = NodeId>) -> Checker {
         Checker {
-            voters,
+            conf: ConfState::of_voters(voters),
             leaders: BTreeMap::new(),
             votes: BTreeMap::new(),
             terms: BTreeMap::new(),
@@ -116,6 +119,30 @@ impl Checker {
         }
     }
 
+    /// Whether a quorum of some configuration that is in force at the entry or behind it, in
+    /// anybody's log, holds the entry: one of them it was committed by.
+    fn is_held(&self, id: EntryId, nodes: &BTreeMap<NodeId, Node>) -> bool {
+        let is_majority = |voters: &BTreeSet<NodeId>| {
+            let holds = |voter: &&NodeId| nodes[voter].durable.contains(id);
+            voters.is_empty() || 2 * voters.iter().filter(holds).count() > voters.len()
+        };
+        let is_quorum =
+            |conf: &ConfState| is_majority(&conf.voters) && is_majority(&conf.voters_outgoing);
+        nodes.values().any(|node| {
+            let base = usize::try_from(node.log.base.index.0).expect("a short log");
+            let replaced = self.committed.get(..base).unwrap_or_default();
+            let at_base = confs_of(replaced).last().map(|(_, conf)| conf);
+            let mut conf = at_base.unwrap_or_else(|| self.conf.clone());
+            for (index, next) in confs_of(&node.log.entries) {
+                if index > id.index && is_quorum(&conf) {
+                    return true;
+                }
+                conf = next;
+            }
+            is_quorum(&conf)
+        })
+    }
+
     /// State Machine Safety, in order and without gaps; and what is committed is on the disks of a
     /// majority when it is first applied.
     pub(crate) fn applied(
@@ -132,13 +159,9 @@ impl Checker {
                 assert_eq!(committed, entry, "{id} applies something else");
                 continue;
             }
-            let holders = nodes
-                .values()
-                .filter(|node| node.durable.contains(entry.id))
-                .count();
             assert!(
-                holders > self.voters / 2,
-                "{id} applies {}, which only {holders} disks hold",
+                self.is_held(entry.id, nodes),
+                "{id} applies {}, which too few disks hold",
                 entry.id
             );
             self.committed.push(entry.clone());

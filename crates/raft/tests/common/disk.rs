@@ -1,6 +1,9 @@
 //! What a node's disk holds: a hard state, a log that may begin behind a snapshot, and a snapshot.
 
-use raft::{Entry, EntryId, HardState, LogIndex, Recovered, SnapshotMeta, Term};
+use raft::{
+    ConfChange, ConfState, Entry, EntryId, EntryKind, HardState, LogIndex, Recovered, SnapshotMeta,
+    Term,
+};
 
 /// A log on a disk, or one with all that is on its way there.
 #[derive(Clone, Debug, Default)]
@@ -74,6 +77,17 @@ impl DiskLog {
     }
 }
 
+/// The configurations that entries bring, and their positions.
+pub(crate) fn confs_of(entries: &[Entry]) -> impl Iterator<Item = (LogIndex, ConfState)> {
+    let changes = entries
+        .iter()
+        .filter(|entry| entry.kind == EntryKind::Membership);
+    changes.map(|entry| {
+        let change = ConfChange::decode(&entry.payload).expect("written by raft");
+        (entry.id.index, change.conf)
+    })
+}
+
 /// A snapshot. The state of these tests' machine is all that it has applied.
 #[derive(Clone, Debug)]
 pub(crate) struct Snapshot {
@@ -133,6 +147,7 @@ impl Durable {
             base: self.log.base,
             term_runs,
             last: self.last(),
+            confs: confs_of(&self.log.entries).collect(),
             last_time_ms: self.log.entries.last().map_or(0, |entry| entry.time_ms),
             ..Recovered::default()
         }

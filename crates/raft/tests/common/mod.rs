@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use raft::{
-    Config, Entry, EntryId, Envelope, HardState, LogIndex, NodeId, Persist, Raft, ReadEntries,
-    ReadToken, Ready, Role, WriteId,
+    ConfState, Config, Entry, EntryId, Envelope, HardState, LogIndex, MembershipChange, NodeId,
+    Persist, Raft, ReadEntries, ReadToken, Ready, Role, WriteId,
 };
 
 use checker::Checker;
@@ -103,6 +103,15 @@ impl Cluster {
     /// A group of voters 1 to `count`, each with the settings that `configure` makes of the usual
     /// ones.
     pub(crate) fn new(count: u64, configure: impl Fn(&mut Config)) -> Cluster {
+        Cluster::with_strangers(count, 0, configure)
+    }
+
+    /// The same, with more nodes that belong to no group yet.
+    pub(crate) fn with_strangers(
+        count: u64,
+        strangers: u64,
+        configure: impl Fn(&mut Config),
+    ) -> Cluster {
         let voters: Vec<NodeId> = (1..=count).map(NodeId).collect();
         let mut cluster = Cluster {
             nodes: BTreeMap::new(),
@@ -111,14 +120,17 @@ impl Cluster {
             gathering: None,
             trace: Vec::new(),
             tracing: true,
-            checker: Checker::new(voters.len()),
+            checker: Checker::new(voters.iter().copied()),
             deliveries: Vec::new(),
             deliveries_run: Disk::Slow,
             reads: Vec::new(),
             reads_failed: Vec::new(),
         };
-        for &id in &voters {
+        for id in (1..=count + strangers).map(NodeId) {
             let mut config = Config::new(id, voters.iter().copied());
+            if !voters.contains(&id) {
+                config.conf = ConfState::default();
+            }
             config.bootstrap = Bytes::from_static(b"birth");
             configure(&mut config);
             let node = Node {
@@ -313,6 +325,16 @@ impl Cluster {
         let result = self.input(id, "is to hand over", |raft| raft.transfer_leadership(to));
         let refusal = result.as_ref().err().map(ToString::to_string);
         self.note_refusal(refusal);
+    }
+
+    /// Asks for a change of the members.
+    pub(crate) fn change_members(&mut self, id: NodeId, change: MembershipChange) -> bool {
+        let what = format!("is to {change}");
+        let context = Bytes::from_static(b"addresses");
+        let result = self.input(id, &what, |raft| raft.propose_membership(change, context));
+        let refusal = result.as_ref().err().map(ToString::to_string);
+        self.note_refusal(refusal);
+        result.is_ok()
     }
 
     fn note_refusal(&mut self, refusal: Option<String>) {
