@@ -18,6 +18,13 @@
 //! 2020). The process says so in one line and exits, without another word to anybody. A *full* disk
 //! is no failure: nothing was written. The write is kept, the replica refuses new ones and serves
 //! reads, and the write is carried out when there is space.
+//!
+//! # Damage
+//! In its spare time the thread reads the log again, at a limited rate. Bytes that are not what was
+//! written are a failure like any other: the node stops before anybody relies on them, while its
+//! peers still have what they were.
+
+mod spare;
 
 use std::collections::VecDeque;
 use std::io;
@@ -32,16 +39,13 @@ use raft::{Entry, GroupId, ReadEntries, ReadRequestId, WriteId};
 use replica::{Write, storage};
 use thiserror::Error;
 use tracing::{error, info, warn};
-use wal::{Preparation, Record, RecordKind, Space, Wal, WalError};
+use wal::{Record, RecordKind, Space, Wal, WalError};
 
+use crate::disk::spare::{SpareTime, Step};
 use crate::metrics::DiskMetrics;
 
 /// How often a disk that is short of space is asked whether it has some again.
 const SPACE_POLL: Duration = Duration::from_millis(250);
-
-/// While there is no spare time at all, removing segments that are not needed any more may take one
-/// part in so many: they must go at least as fast as new ones are filled.
-const REMOVAL_SHARE: u32 = 10;
 
 /// A sync that takes longer is worth a line.
 const SLOW_SYNC: Duration = Duration::from_secs(1);
@@ -84,6 +88,19 @@ pub enum DiskError {
     },
 }
 
+impl DiskError {
+    /// Whether what the disk has is not what was written: then a start on it would be refused, too.
+    pub fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            DiskError::Wal {
+                source: WalError::Damaged(_),
+                ..
+            }
+        )
+    }
+}
+
 /// What to do when the log is unusable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnFailure {
@@ -101,6 +118,8 @@ pub(crate) struct Log {
     pub(crate) dir: PathBuf,
     /// The group whose entries are read back.
     pub(crate) group: GroupId,
+    /// How fast it is read again; 0: never.
+    pub(crate) scrub_bytes_per_second: u64,
 }
 
 /// The reactor's end.
@@ -147,13 +166,7 @@ struct DiskThread {
     /// Kept so that a turn does not allocate it anew.
     records: Vec<Record>,
     is_low: bool,
-    /// Something was written since the log last said that nothing is left to prepare.
-    is_to_prepare: bool,
-    /// A base was written, or a segment begun, since the log last said that nothing is left to
-    /// remove.
-    is_to_remove: bool,
-    /// Not before this time, unless there is nothing else to do.
-    remove_at: Instant,
+    spare: SpareTime,
 }
 
 /// What the thread is to do next.
@@ -161,7 +174,7 @@ struct DiskThread {
 enum Work {
     /// Something was handed over, or is held.
     Requests,
-    /// Nothing: time to prepare the next segment.
+    /// Nothing: time for what can wait.
     Spare,
     /// Everything is done, and nothing will follow.
     End,
@@ -202,9 +215,7 @@ impl Disk {
             reads: Vec::new(),
             records: Vec::new(),
             is_low: false,
-            is_to_prepare: true,
-            is_to_remove: true,
-            remove_at: Instant::now(),
+            spare: SpareTime::new(log.scrub_bytes_per_second, Instant::now()),
         };
         let thread = thread::Builder::new()
             .name("disk".into())
@@ -290,15 +301,15 @@ impl DiskThread {
                     let progress = self.write_all()?;
                     self.read_all()?;
                     // While space is short, every chance to get some is taken.
-                    self.is_to_remove |= self.is_low;
-                    if self.is_to_remove && Instant::now() >= self.remove_at {
-                        self.remove_obsolete()?;
+                    if self.is_low {
+                        self.spare.may_remove();
                     }
+                    self.late_step()?;
                     let is_low =
                         matches!(progress, Progress::Held) || self.wal.space() == Space::Low;
                     self.say_space(is_low);
                 }
-                Work::Spare => self.prepare()?,
+                Work::Spare => self.spare_step()?,
                 Work::End => break,
             }
         }
@@ -318,21 +329,24 @@ impl DiskThread {
             if inbox.is_closed {
                 return Work::End;
             }
-            if self.is_to_prepare || self.is_to_remove {
+            let spare_in = self.spare.wait(Instant::now());
+            if spare_in == Some(Duration::ZERO) {
                 return Work::Spare;
             }
             inbox.is_thread_asleep = true;
-            if self.is_low {
-                let waited = self.shared.filled.wait_timeout(inbox, SPACE_POLL);
-                let (woken, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-                inbox = woken;
-                if timeout.timed_out() {
-                    inbox.is_thread_asleep = false;
-                    return Work::Requests;
-                }
-            } else {
+            let poll_in = self.is_low.then_some(SPACE_POLL);
+            let Some(wake_in) = spare_in.into_iter().chain(poll_in).min() else {
                 let waited = self.shared.filled.wait(inbox);
                 inbox = waited.unwrap_or_else(PoisonError::into_inner);
+                inbox.is_thread_asleep = false;
+                continue;
+            };
+            let waited = self.shared.filled.wait_timeout(inbox, wake_in);
+            let (woken, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            inbox = woken;
+            if timeout.timed_out() && self.is_low {
+                inbox.is_thread_asleep = false;
+                return Work::Requests;
             }
             inbox.is_thread_asleep = false;
         }
@@ -353,9 +367,11 @@ impl DiskThread {
             Ok(()) => {
                 self.writes.clear();
                 self.metrics.observe_batch(&self.records);
-                self.is_to_remove |= has_base(&self.records);
+                if has_base(&self.records) {
+                    self.spare.may_remove();
+                }
                 self.records.clear();
-                self.is_to_prepare = true;
+                self.spare.written();
                 self.sync_and_report(is_sync_wanted, last)?;
                 Ok(Progress::Done)
             }
@@ -370,7 +386,9 @@ impl DiskThread {
             match self.wal.append(&write.records) {
                 Ok(()) => {
                     let (id, sync) = (write.id, write.sync);
-                    self.is_to_remove |= has_base(&write.records);
+                    if has_base(&write.records) {
+                        self.spare.may_remove();
+                    }
                     self.writes.pop_front();
                     self.sync_and_report(sync, id)?;
                 }
@@ -397,7 +415,7 @@ impl DiskThread {
         let (segment, _) = self.wal.position();
         if segment != self.segment {
             self.segment = segment;
-            self.is_to_remove = true;
+            self.spare.may_remove();
             self.publish_size();
         }
         self.complete(Completion::Persisted(last));
@@ -426,41 +444,34 @@ impl DiskThread {
         Ok(())
     }
 
-    /// One step of removing what snapshots have made superfluous.
-    fn remove_obsolete(&mut self) -> Result<(), DiskError> {
-        let started = Instant::now();
-        let removed = self.wal.remove_obsolete();
-        self.is_to_remove = removed.map_err(|source| self.wal_error(source))?;
-        self.is_to_prepare |= self.is_to_remove;
-        let took = started.elapsed();
-        self.remove_at = started + took * REMOVAL_SHARE;
+    /// A step of what can wait, while there is nothing else to do.
+    fn spare_step(&mut self) -> Result<(), DiskError> {
+        let step = self
+            .spare
+            .step(&mut self.wal, &self.metrics, Instant::now());
+        if step.map_err(|source| self.wal_error(source))? == Step::NoSpace {
+            self.say_space(true);
+        }
         self.publish_size();
+        Ok(())
+    }
+
+    /// A step of what has waited too long, between two turns.
+    fn late_step(&mut self) -> Result<(), DiskError> {
+        let now = Instant::now();
+        if self.spare.is_late(now) {
+            self.spare
+                .late_step(&mut self.wal, &self.metrics, now)
+                .map_err(|source| self.wal_error(source))?;
+            self.publish_size();
+        }
         Ok(())
     }
 
     fn publish_size(&self) {
         let bytes = self.wal.disk_bytes();
         self.shared.log_bytes.store(bytes, Ordering::Relaxed);
-    }
-
-    /// One step of making room for what comes, while there is nothing else to do.
-    fn prepare(&mut self) -> Result<(), DiskError> {
-        if self.is_to_remove {
-            return self.remove_obsolete();
-        }
-        match self
-            .wal
-            .prepare_next()
-            .map_err(|source| self.wal_error(source))?
-        {
-            Preparation::More => {}
-            Preparation::Done => self.is_to_prepare = false,
-            Preparation::NoSpace => {
-                self.is_to_prepare = false;
-                self.say_space(true);
-            }
-        }
-        Ok(())
+        self.metrics.observe_size(bytes);
     }
 
     /// Says when space runs short, before it is needed, and when there is enough again.
@@ -469,6 +480,7 @@ impl DiskThread {
             return;
         }
         self.is_low = is_low;
+        self.spare.may_remove();
         let dir = self.dir.display();
         if is_low {
             error!(dir = %dir, "the disk is full: writes are refused, reads go on");

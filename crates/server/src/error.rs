@@ -71,7 +71,7 @@ pub enum ServeError {
         source: io::Error,
     },
     /// The disk failed while the node ran.
-    #[error("{0}; this node has stopped and can be started again once its disk is trusted")]
+    #[error("{0}{advice}", advice = after_failure(.0))]
     Disk(DiskError),
     /// Another member knows a newer run of this node than its data directory does.
     #[error("{0}")]
@@ -103,6 +103,14 @@ impl ServeError {
     pub(crate) fn system(what: &'static str) -> impl FnOnce(io::Error) -> ServeError {
         move |source| ServeError::System { what, source }
     }
+}
+
+/// What to do after a disk failed; damage says so itself.
+fn after_failure(error: &DiskError) -> &'static str {
+    if error.is_damage() {
+        return "";
+    }
+    "; this node has stopped and can be started again once its disk is trusted"
 }
 
 fn bind_advice(error: &io::Error) -> &'static str {

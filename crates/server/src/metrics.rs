@@ -5,13 +5,14 @@
 //! made on the admin thread, from the last snapshot, when somebody asks.
 
 use std::fmt;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use raft::Role;
@@ -24,12 +25,15 @@ use crate::snapshots::SnapshotStatistics;
 /// A snapshot older than this means that the reactor does not turn: the node cannot serve.
 const STALE_AFTER: Duration = Duration::from_secs(2);
 
-/// The disk thread's histograms. Clones share them.
+/// The disk thread's figures. Clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct DiskMetrics {
     sync_seconds: Histogram,
     batch_records: Histogram,
     batch_bytes: Histogram,
+    disk_bytes: Gauge<u64, AtomicU64>,
+    scrubbed: Counter,
+    damage: Counter,
 }
 
 /// One publication of the reactor.
@@ -57,7 +61,32 @@ impl DiskMetrics {
             sync_seconds: Histogram::new(exponential_buckets(0.000_032, 2.0, 16)),
             batch_records: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
             batch_bytes: Histogram::new(exponential_buckets(64.0, 4.0, 10)),
+            disk_bytes: Gauge::default(),
+            scrubbed: Counter::default(),
+            damage: Counter::default(),
         }
+    }
+
+    pub(crate) fn observe_size(&self, bytes: u64) {
+        self.disk_bytes.set(bytes);
+    }
+
+    pub(crate) fn count_scrubbed(&self, bytes: u64) {
+        self.scrubbed.inc_by(bytes);
+    }
+
+    pub(crate) fn count_damage(&self) {
+        self.damage.inc();
+    }
+
+    #[cfg(test)]
+    pub(crate) fn scrubbed_bytes(&self) -> u64 {
+        self.scrubbed.get()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn damage_found(&self) -> u64 {
+        self.damage.get()
     }
 
     pub(crate) fn observe_sync(&self, took: Duration) {
@@ -140,6 +169,23 @@ pub(crate) fn registry(published: &Arc<Published>, disk: &DiskMetrics) -> Regist
         "Bytes that one append carried",
         Unit::Bytes,
         disk.batch_bytes.clone(),
+    );
+    registry.register_with_unit(
+        "wal_disk",
+        "Space that the files of the log take",
+        Unit::Bytes,
+        disk.disk_bytes.clone(),
+    );
+    registry.register_with_unit(
+        "wal_scrubbed",
+        "Bytes of the log that were read again and found intact",
+        Unit::Bytes,
+        disk.scrubbed.clone(),
+    );
+    registry.register(
+        "wal_damage_found",
+        "Places of the log that were found damaged; the node stops at the first",
+        disk.damage.clone(),
     );
     registry.register_collector(Box::new(SnapshotCollector(Arc::clone(published))));
     registry

@@ -19,8 +19,8 @@ pub enum OpenError {
     },
     /// Disk: something that was durable is damaged.
     #[error(
-        "{}: {damage}; this node must not run on it: look with `quorate wal verify`, then rejoin under \
-         a new node id, or repair from the peers", dir.display()
+        "{}: {damage}; this node must not run on it: look with `quorate wal verify`, then replace the \
+         node by one with a new id and an empty --data-dir: the others have what it had", dir.display()
     )]
     Damaged {
         /// The log's directory.
@@ -159,6 +159,9 @@ pub enum WalError {
         source: io::Error,
     },
     /// Disk: an entry that was intact when it was written or recovered is not any more.
-    #[error("{0}; this node must stop: look with `quorate wal verify`")]
+    #[error(
+        "{0}; this node must not run on it: look with `quorate wal verify`, then replace the node by one \
+         with a new id and an empty --data-dir: the others have what it had"
+    )]
     Damaged(Damage),
 }

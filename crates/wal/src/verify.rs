@@ -331,7 +331,8 @@ impl fmt::Display for Problem {
         match self {
             Problem::Damaged(damage) => write!(
                 formatter,
-                "{damage}; rejoin under a new node id, or repair from the peers"
+                "{damage}; replace the node by one with a new id and an empty --data-dir: the others \
+                 have what it had"
             ),
             Problem::NewerFormat { segment, version } => write!(
                 formatter,

@@ -195,7 +195,7 @@ fn compacting_round(log: &mut Wal, ledger: &mut Ledger, round: u64) -> Option<()
             ],
         )?;
     }
-    if round % 2 == 0 {
+    if round.is_multiple_of(2) {
         ledger.sync(log)?;
     }
     while log.remove_obsolete().ok()? {}

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use common::{GROUP, IDENTITY, SEGMENT_BYTES, entry_of, options};
+use common::{GROUP, IDENTITY, SEGMENT_BYTES, entry_of};
 use vfs::MemVfs;
 use wal::format::{
     BASE_EMPTIES, CARRY_BASE_BYTES, CARRY_HAS_BASE, CARRY_HAS_STATE, CarryBody, DiskKind, END_MARK,

@@ -61,7 +61,13 @@ fn check_ranges(config: &Config) -> Result<(), ConfigError> {
             "wal-segment-size",
             config.wal_segment_size,
             kib(128),
-            mib(4096),
+            mib(2048),
+        ),
+        (
+            "scrub-bytes-per-second",
+            config.scrub_bytes_per_second,
+            kib(0),
+            mib(1 << 20),
         ),
         (
             "client-output-limit",

@@ -68,6 +68,7 @@ pub(super) fn open_storage(
         wal,
         dir,
         group: GROUP,
+        scrub_bytes_per_second: config.scrub_bytes_per_second.0,
     };
     Ok(Storage {
         snapshots,
