@@ -11,10 +11,11 @@
 //! state on any node and survives every change of the segments: a key that stays keeps its position
 //! and is met. The keys of a slot are one range. And because a segment is shared by reference count
 //! and copied when it is changed while shared, a copy of the directory is a frozen view of the whole
-//! keyspace, whose price is paid one segment at a time.
+//! keyspace, whose price is paid one page of a segment at a time (module `pages`).
 
 mod builder;
 mod key;
+mod pages;
 mod position;
 mod segment;
 
@@ -263,6 +264,17 @@ impl Keyspace {
         let upper = self.segments.remove(lower + 1);
         let upper = Arc::try_unwrap(upper).unwrap_or_else(|shared| (*shared).clone());
         Arc::make_mut(&mut self.segments[lower]).append(upper);
+    }
+}
+
+#[cfg(test)]
+impl Keyspace {
+    /// The number of segments that a frozen view shares.
+    pub(crate) fn shared_segments(&self) -> usize {
+        let shared = self.segments.iter();
+        shared
+            .filter(|segment| Arc::strong_count(segment) > 1)
+            .count()
     }
 }
 

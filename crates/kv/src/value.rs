@@ -19,6 +19,9 @@ pub enum Value {
 }
 
 impl Value {
+    /// A value that owns nothing, to stand where there is none.
+    pub(crate) const EMPTY: Value = Value::String(StringValue::ZERO);
+
     /// The name of the type, as TYPE replies it and SCAN's TYPE option takes it.
     pub fn type_name(&self) -> &'static str {
         match self {

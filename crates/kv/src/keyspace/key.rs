@@ -22,6 +22,12 @@ enum Repr {
 }
 
 impl Key {
+    /// No bytes.
+    pub(super) const EMPTY: Key = Key(Repr::Inline {
+        length: 0,
+        bytes: [0; INLINE_BYTES_MAX],
+    });
+
     /// A copy of these bytes.
     pub fn new(bytes: &[u8]) -> Self {
         if bytes.len() > INLINE_BYTES_MAX {

@@ -1,8 +1,9 @@
 //! A segment: the keys of one contiguous range of positions.
 //!
-//! Three arrays. `positions` is sorted, and `slots` is parallel to it: it says where in `entries` the
+//! Three lists. `positions` is sorted, and `slots` is parallel to it: it says where in `entries` the
 //! key of that position is. Entries stay where they are when a key is inserted; what moves to make
-//! room is ten bytes per key of a small array, which stays in the processor's cache.
+//! room is ten bytes per key of a small array, which stays in the processor's cache. So a change
+//! touches one or two entries, and only their pages have to be copied when they are shared.
 //!
 //! A look-up guesses the rank by interpolation, because the hash spreads positions evenly, and gallops
 //! from there. It reads one or two cache lines of positions and then the entry. Where positions are
@@ -11,6 +12,7 @@
 use std::num::NonZeroU64;
 
 use super::key::Key;
+use super::pages::Pages;
 use super::position::{Placement, Position};
 use crate::value::Value;
 
@@ -38,6 +40,14 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    /// No entry: what stands where a page has room.
+    pub(super) const EMPTY: Entry = Entry {
+        key: Key::EMPTY,
+        value: Value::EMPTY,
+        version: 0,
+        expire_at: None,
+    };
+
     /// When the key expires.
     pub(crate) fn expire_at(&self) -> Option<u64> {
         self.expire_at.map(NonZeroU64::get)
@@ -65,7 +75,7 @@ pub(super) struct Segment {
     /// The index in `entries` of the key at the same rank. Invariant: a permutation of its indexes.
     slots: Vec<u16>,
     /// The entries, in no order.
-    entries: Vec<Entry>,
+    entries: Pages,
 }
 
 impl Segment {
@@ -102,11 +112,11 @@ impl Segment {
     }
 
     pub(super) fn entry(&self, rank: usize) -> &Entry {
-        &self.entries[usize::from(self.slots[rank])]
+        self.entries.get(usize::from(self.slots[rank]))
     }
 
     pub(super) fn entry_mut(&mut self, rank: usize) -> &mut Entry {
-        &mut self.entries[usize::from(self.slots[rank])]
+        self.entries.get_mut(usize::from(self.slots[rank]))
     }
 
     /// The entries in the order of positions, from a rank on.
@@ -139,14 +149,14 @@ impl Segment {
         let slot = self.slots.remove(rank);
         let last = self.entries.len() - 1;
         if usize::from(slot) != last {
-            let moved = self.entries[last].key.clone();
+            let moved = self.entries.get(last).key.clone();
             let moved_rank = self.find(placement.position(&moved), &moved, range);
             let moved_rank =
                 moved_rank.unwrap_or_else(|_| panic!("{moved:?} is not in its segment"));
             self.slots[moved_rank] = slot;
         }
         let removed = self.entries.swap_remove(usize::from(slot));
-        if self.entries.capacity() > 32 && self.entries.len() < self.entries.capacity() / 2 {
+        if self.positions.capacity() > 32 && self.len() < self.positions.capacity() / 2 {
             self.shrink();
         }
         removed
@@ -192,7 +202,7 @@ impl Segment {
     pub(super) fn allocated_bytes(&self) -> usize {
         self.positions.capacity() * size_of::<u64>()
             + self.slots.capacity() * size_of::<u16>()
-            + self.entries.capacity() * size_of::<Entry>()
+            + self.entries.allocated_bytes()
     }
 
     /// The last entry, with its position.
@@ -205,7 +215,6 @@ impl Segment {
     pub(super) fn shrink_to_fit(&mut self) {
         self.positions.shrink_to_fit();
         self.slots.shrink_to_fit();
-        self.entries.shrink_to_fit();
     }
 
     /// An empty segment that takes this many keys, and some more, without growing.
@@ -218,20 +227,15 @@ impl Segment {
         Segment {
             positions: Vec::with_capacity(capacity),
             slots: Vec::with_capacity(capacity),
-            entries: Vec::with_capacity(capacity),
+            entries: Pages::with_capacity(capacity),
         }
     }
 
     /// The entries with their positions, in order.
     fn into_sorted(self) -> impl Iterator<Item = (Position, Entry)> {
-        let mut entries: Vec<Option<Entry>> = self.entries.into_iter().map(Some).collect();
-        self.positions
-            .into_iter()
-            .zip(self.slots)
-            .map(move |(position, slot)| {
-                let entry = entries[usize::from(slot)].take();
-                (Position(position), entry.expect("slots are a permutation"))
-            })
+        let mut entries = self.entries;
+        let positions = self.positions.into_iter().zip(self.slots);
+        positions.map(move |(position, slot)| (Position(position), entries.take(slot.into())))
     }
 
     /// Adds an entry whose place is behind all others.
@@ -239,21 +243,19 @@ impl Segment {
         self.insert(self.len(), position, entry);
     }
 
-    /// Makes room for one more entry. Grows by an eighth, not by doubling: with entries of 64 bytes
-    /// the unused half of a doubled array would cost more than moving the entries a few more times.
+    /// Makes room for one more key. Grows by an eighth, not by doubling: the unused half of a doubled
+    /// array would cost more than moving it a few more times.
     fn reserve_one(&mut self) {
-        let length = self.entries.len();
-        if length == self.entries.capacity() {
+        let length = self.positions.len();
+        if length == self.positions.capacity() {
             let growth = (length / 8).max(4);
-            self.entries.reserve_exact(growth);
             self.positions.reserve_exact(growth);
             self.slots.reserve_exact(growth);
         }
     }
 
     fn shrink(&mut self) {
-        let capacity = self.entries.len() + self.entries.len() / 8;
-        self.entries.shrink_to(capacity);
+        let capacity = self.len() + self.len() / 8;
         self.positions.shrink_to(capacity);
         self.slots.shrink_to(capacity);
     }
@@ -306,6 +308,11 @@ impl Segment {
 
 #[cfg(test)]
 impl Segment {
+    /// The number of pages, and how many of them are those of another segment.
+    pub(super) fn pages_shared_with(&self, other: &Segment) -> (usize, usize) {
+        self.entries.shared_with(&other.entries)
+    }
+
     /// Checks every invariant that the fields state.
     pub(super) fn check(&self) {
         assert_eq!(self.positions.len(), self.entries.len());

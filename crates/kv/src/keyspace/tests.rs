@@ -295,3 +295,73 @@ proptest! {
         prop_assert_eq!(keyspace.count_between(from, None), expected);
     }
 }
+
+/// The numbers of segments and of pages that are not shared with a frozen view.
+fn copied(keyspace: &Keyspace, frozen: &[FrozenSegment]) -> (usize, usize) {
+    let (mut segments, mut pages) = (0, 0);
+    for (mine, theirs) in keyspace.segments.iter().zip(frozen) {
+        let (all, shared) = mine.pages_shared_with(&theirs.0);
+        segments += usize::from(!Arc::ptr_eq(mine, &theirs.0));
+        pages += all - shared;
+    }
+    (segments, pages)
+}
+
+#[test]
+fn while_a_frozen_view_lives_a_change_copies_one_page_of_one_segment() {
+    let mut keyspace = keyspace();
+    for number in 0..20_000 {
+        put(&mut keyspace, format!("key:{number}").as_bytes(), 1);
+    }
+    let frozen = keyspace.freeze();
+    assert!(frozen.len() > 20);
+    assert_eq!(copied(&keyspace, &frozen), (0, 0));
+    put(&mut keyspace, b"key:7", 2);
+    assert_eq!(copied(&keyspace, &frozen), (1, 1));
+    // What is copied already is not copied again.
+    put(&mut keyspace, b"key:7", 3);
+    assert_eq!(copied(&keyspace, &frozen), (1, 1));
+    let before = |number: usize| frozen[number].entries().all(|entry| entry.version == 1);
+    assert!((0..frozen.len()).all(before), "the frozen view changed");
+    // What is given back is not copied at all.
+    drop(frozen);
+    let place = keyspace.find(b"key:8").expect("it was put");
+    let segment = Arc::as_ptr(&keyspace.segments[place.segment]);
+    put(&mut keyspace, b"key:8", 2);
+    assert_eq!(Arc::as_ptr(&keyspace.segments[place.segment]), segment);
+    keyspace.check();
+}
+
+#[test]
+fn a_built_keyspace_is_as_one_that_was_filled() {
+    for key_count in [0, 1, 767, 768, 769, 5_000] {
+        let mut filled = keyspace();
+        for number in 0..key_count {
+            put(&mut filled, format!("key:{number}").as_bytes(), number + 1);
+        }
+        let mut builder = Builder::new(filled.placement.clone());
+        for entry in filled.entries() {
+            builder.push(entry.clone()).expect("they are in order");
+        }
+        if let Some(first) = filled.entries().next() {
+            let again = builder.push(first.clone());
+            assert_eq!(again, Err(PushError::Order));
+        }
+        let mut built = builder.finish();
+        built.check();
+        assert_eq!(built.key_count(), filled.key_count());
+        let versions = |keyspace: &Keyspace| -> Vec<u64> {
+            keyspace.entries().map(|entry| entry.version).collect()
+        };
+        assert_eq!(versions(&built), versions(&filled));
+        // It goes on like any other.
+        for number in 0..2_000 {
+            put(&mut built, format!("more:{number}").as_bytes(), 1);
+        }
+        for number in 0..key_count {
+            let key = format!("key:{number}");
+            assert_eq!(delete(&mut built, key.as_bytes()), Some(number + 1));
+        }
+        built.check();
+    }
+}

@@ -35,6 +35,9 @@ enum Repr {
 }
 
 impl StringValue {
+    /// The string `0`.
+    pub(crate) const ZERO: StringValue = StringValue(Repr::Integer(0));
+
     /// The string of these bytes, in the smallest representation.
     pub fn from_bytes(bytes: &[u8]) -> Self {
         match parse_integer(bytes) {
