@@ -19,6 +19,7 @@
 //! | `snapshot NODE TAIL` | cuts a snapshot, makes it durable, and cuts the log, but for so many entries |
 //! | `cut-snapshot NODE`, `finish-snapshot NODE TAIL` | the same, in two steps |
 //! | `bring LINK [unnoticed/lost/crash]` | the snapshot that was asked for arrives; without the sender's knowing; does not; as the receiver dies |
+//! | `offer NODE FROM` | the node receives the newest snapshot of another |
 //! | `crash NODE`, `restart NODE` | kill -9, losing all that was not durable; start |
 //! | `settle` | delivers and writes until nothing is left |
 //! | `status NODE`, `conf NODE`, `entries NODE` | shows the replica, who it thinks belongs, or its disk |
@@ -285,6 +286,10 @@ impl Stage {
             }
             ["cut-snapshot", id] => cluster.cut_snapshot(node(id)?),
             ["finish-snapshot", id, tail] => cluster.finish_snapshot(node(id)?, number(tail)?),
+            ["offer", id, from] => {
+                let newest = cluster.node(node(from)?).durable.snapshot.clone()?;
+                cluster.offer(node(id)?, &newest);
+            }
             ["bring", link, fate @ ..] => bring(cluster, &Filter::parse(&[link])?, fate)?,
             ["settle"] => cluster.settle(),
             ["status", id] => return Some(status(cluster.raft(node(id)?))),
