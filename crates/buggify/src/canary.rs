@@ -112,6 +112,8 @@ canaries! {
     AppliedBeforeCommit = 33;
     /// What was lost on the way to a follower is never sent again.
     LostAppendNotRepaired = 34;
+    /// A follower to which a snapshot could not be brought is never sent another.
+    SnapshotProgressStuck = 34;
     /// Proposals are taken without bound while nothing is committed.
     UncommittedWithoutBound = 35;
     /// A new leader changes the members before it has committed an entry of its own term.
@@ -124,6 +126,8 @@ canaries! {
     PeerDroppedBeforeCommit = 39;
     /// A joint configuration is left only by the leader that entered it.
     AutoLeaveForgotten = 40;
+    /// A node that installs a snapshot goes on with the configuration it had before.
+    SnapshotKeepsOldConf = 41;
     /// A learner counts as if it were a voter.
     LearnerCounts = 42;
     /// A read is confirmed by a single follower, whatever the size of the cluster.
@@ -144,6 +148,12 @@ canaries! {
     BaseNotCarried = 50;
     /// A log that contradicts a snapshot keeps what stands behind the place.
     BaseKeepsOtherTail = 50;
+    /// A snapshot that contradicts the log is installed, and the rest of that log kept.
+    InstallKeepsConflictingLog = 50;
+    /// A snapshot that comes late rolls the state back.
+    SnapshotRollsBack = 51;
+    /// The log is cut behind a snapshot that is still being written.
+    LogCutBeforeSnapshotDurable = 53;
     /// A small file is renamed into place before its bytes are durable.
     RenamedBeforeDurable = 53;
     /// Segments are removed before the record is durable that says they are not needed.

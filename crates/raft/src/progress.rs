@@ -244,7 +244,7 @@ impl Progress {
         }
         if is_installed {
             self.probe_from(last);
-        } else {
+        } else if !buggify::canary(Canary::SnapshotProgressStuck) {
             self.state = ProgressState::Snapshot(Delivery::Failed(patience_ticks));
         }
     }

@@ -26,6 +26,8 @@
 //! shell's; it ends with [`Raft::snapshot_sent`], or earlier, when the follower acknowledges what
 //! it has installed.
 
+use buggify::Canary;
+
 use crate::membership::ConfState;
 use crate::message::{AppendEntriesResponse, AppendOutcome};
 use crate::raft::{Raft, State};
@@ -124,13 +126,16 @@ impl Raft {
         let commit = self.log.commit();
         // A leader's log holds everything that is committed.
         if last.index <= commit || self.is_leader() {
-            return false;
+            return last != EntryId::ZERO && buggify::canary(Canary::SnapshotRollsBack);
         }
         if last.term > self.term {
             // It proves that somebody led this term.
             self.become_follower(last.term, None);
         }
-        let conf = snapshot.conf.clone();
+        let conf = match buggify::canary(Canary::SnapshotKeepsOldConf) {
+            false => snapshot.conf.clone(),
+            true => self.confs.latest().clone(),
+        };
         if self.log.install(last, time_ms) {
             self.confs.replace_to(last.index, conf);
         } else {

@@ -10,6 +10,8 @@
 //! rule: if its log holds the base, the tail stays; otherwise all of it goes. For that rule to come
 //! to the same on both sides, `handed_out` and `truncate_from` say what the disk will hold.
 
+use buggify::Canary;
+
 use super::{Log, TermRun};
 use crate::types::{EntryId, LogIndex};
 
@@ -33,7 +35,9 @@ impl Log {
     /// Takes over a snapshot that ends with `last`, which is committed but not known to be so here.
     /// Returns whether the log holds it, so that the entries behind it stay.
     pub(crate) fn install(&mut self, last: EntryId, time_ms: u64) -> bool {
-        let holds_last = self.contains(last);
+        let contradicts =
+            last.index < self.last.index && buggify::canary(Canary::InstallKeepsConflictingLog);
+        let holds_last = self.contains(last) || contradicts;
         if holds_last {
             self.last_time_ms = self.last_time_ms.max(time_ms);
             self.move_base(last);

@@ -445,6 +445,15 @@ impl Cluster {
             self.raft(id).check_invariants();
             self.do_ready(id, ready);
         }
+        if let Some(raft) = &self.node(id).raft {
+            let log = &self.node(id).log;
+            let found = (log.base, log.last());
+            assert_eq!(
+                found,
+                (raft.base(), raft.last()),
+                "{id}: what the disk is told"
+            );
+        }
         self.let_disk_work(id);
     }
 

@@ -4,6 +4,7 @@
 //! frozen state into blocks while the replica goes on, and says when they are durable. Then the log
 //! is cut behind it.
 
+use buggify::Canary;
 use bytes::Bytes;
 use raft::{EntryId, NodeId, SnapshotMeta};
 
@@ -121,6 +122,9 @@ impl Replica {
             return self.wake_savers();
         };
         self.node.compaction.begin(meta.last, now);
+        if buggify::canary(Canary::LogCutBeforeSnapshotDurable) {
+            self.raft.snapshot_taken(meta.clone(), meta.last.index);
+        }
         output.snapshot = Some(Snapshot {
             head: Bytes::from(head.encode()),
             frozen: store.freeze(),

@@ -7,8 +7,14 @@ use buggify::Canary;
 
 use crate::canaries::{Hunt, Sought};
 
-/// Canaries that take more seeds than a quick look has.
+/// Canaries that take more seeds than a quick look has, or that need snapshots and changes of members
+/// in the world.
 pub const SLOW: &[Canary] = &[
+    Canary::SnapshotProgressStuck,
+    Canary::SnapshotKeepsOldConf,
+    Canary::InstallKeepsConflictingLog,
+    Canary::SnapshotRollsBack,
+    Canary::LogCutBeforeSnapshotDurable,
     Canary::ReadWithoutRound,
     Canary::ReadByEarlierRound,
     Canary::LateAnswerConfirmsRound,
