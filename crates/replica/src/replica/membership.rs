@@ -530,6 +530,13 @@ impl Replica {
         if self.raft.conf().is_voter(id) {
             return Ok(Begun::Already(Answer::Done));
         }
+        if !self.was_heard(id) {
+            return Err(format!(
+                "ERR node {} was not heard from yet, nothing was changed: start it first, and wait until \
+                 it has caught up",
+                id.0
+            ));
+        }
         set_wish(&mut roster, id, Wish::Stay);
         let entry = self.propose_change(MembershipChange::Promote(id), &roster)?;
         Ok(Begun::Proposed(Goal::Applied(entry), Answer::Done))
@@ -591,6 +598,13 @@ impl Replica {
                 .is_some_and(|member| member.is_alive)
     }
 
+    /// Whether a learner holds any of the log. One that was just added counts as alive until it has
+    /// been silent for long enough, and may lack little: it must not get a vote before it was started.
+    fn was_heard(&self, id: NodeId) -> bool {
+        let member = self.node.members.get(&id);
+        member.is_some_and(|member| member.matched > 0)
+    }
+
     /// A copy of the roster to be changed, without those that have gone, and with this node's own
     /// address as it is now: that of a cluster of one may have been set since its birth.
     fn own_roster(&self) -> Roster {
@@ -631,6 +645,9 @@ impl Replica {
             return;
         }
         for (id, wish) in wishes {
+            if matches!(wish, Wish::Vote | Wish::Replace(_)) && !self.was_heard(id) {
+                continue;
+            }
             let conf = self.raft.conf().clone();
             let mut roster = self.own_roster();
             let Some(change) = next_change(&conf, &mut roster, id, wish) else {

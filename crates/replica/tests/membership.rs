@@ -1,0 +1,293 @@
+//! Members come and go while clients write: nothing that was acknowledged is lost, and no command
+//! fails.
+
+mod common;
+
+use common::{Client, World, show};
+
+/// The nodes that are members, by the word of one of them.
+fn voters(world: &mut World, node: u64) -> String {
+    let client = world.client(node);
+    let info = world.show(client, &["INFO", "raft"]);
+    let line = info.lines().find(|line| line.starts_with("raft_voters:"));
+    line.expect("told")["raft_voters:".len()..]
+        .trim_end()
+        .to_owned()
+}
+
+/// Asks whoever leads.
+fn ask(world: &mut World, request: &[&str]) -> String {
+    let leader = world.leader();
+    let client = world.client(leader);
+    world.show(client, request)
+}
+
+/// Asks until no other change is in the way.
+fn change(world: &mut World, request: &[&str]) -> String {
+    let mut reply = String::new();
+    world.run_until("a change is taken", |world| {
+        reply = ask(world, request);
+        !reply.contains("under way") && !reply.contains("its own term")
+    });
+    reply
+}
+
+/// Adds a node, starts it, and waits until it votes.
+fn grow(world: &mut World) -> u64 {
+    let id = world.nodes.len() as u64 + 1;
+    let address = format!("127.0.0.1:{}", 8000 + id);
+    assert_eq!(
+        change(world, &["QUORATE", "ADD-NODE", &address]),
+        id.to_string()
+    );
+    world.join();
+    world.run_until("the new node votes", |world| {
+        let leader = world.leader();
+        let voters = voters(world, leader);
+        voters.split(',').any(|voter| voter == id.to_string())
+    });
+    id
+}
+
+fn shrink(world: &mut World, id: u64) {
+    assert_eq!(
+        change(world, &["QUORATE", "REMOVE-NODE", &id.to_string()]),
+        "OK"
+    );
+    world.retire(id);
+}
+
+/// Clients that increment a counter each, all the time.
+struct Load {
+    clients: Vec<(Client, u64)>,
+}
+
+impl Load {
+    fn on(world: &mut World, nodes: &[u64]) -> Load {
+        let clients = nodes.iter().map(|node| (world.client(*node), 0));
+        let mut load = Load {
+            clients: clients.collect(),
+        };
+        for at in 0..load.clients.len() {
+            load.send(world, at);
+        }
+        load
+    }
+
+    fn send(&mut self, world: &mut World, at: usize) {
+        let (client, _) = self.clients[at];
+        let key = format!("counter{at}");
+        world.send(client, &[&["INCR", &key]]);
+    }
+
+    /// Takes the replies that are there, and asks for more.
+    fn go_on(&mut self, world: &mut World) {
+        for at in 0..self.clients.len() {
+            let client = self.clients[at].0;
+            for reply in world.replies(client) {
+                self.clients[at].1 += 1;
+                assert_eq!(reply, self.clients[at].1.to_string(), "client {at}");
+                self.send(world, at);
+            }
+        }
+    }
+
+    fn acknowledged(&self) -> u64 {
+        self.clients.iter().map(|(_, count)| count).sum()
+    }
+}
+
+#[test]
+fn a_cluster_grows_from_one_to_five_and_shrinks_to_three_under_load() {
+    let mut world = World::ready(1);
+    let mut load = Load::on(&mut world, &[1, 1]);
+    let mut step = |world: &mut World, what: &str, act: &mut dyn FnMut(&mut World)| {
+        let before = load.acknowledged();
+        act(world);
+        load.go_on(world);
+        world.run_ms(50);
+        load.go_on(world);
+        assert!(load.acknowledged() > before, "{what}");
+    };
+    for size in 2..=5 {
+        step(&mut world, "growing", &mut |world| {
+            assert_eq!(grow(world), size);
+        });
+    }
+    assert_eq!(voters(&mut world, 5), "1,2,3,4,5");
+    step(&mut world, "shrinking", &mut |world| shrink(world, 2));
+    step(&mut world, "shrinking", &mut |world| shrink(world, 3));
+    for node in [1, 4, 5] {
+        world.run_until("all know", |world| voters(world, node) == "1,4,5");
+    }
+    let hashes: Vec<u64> = [1, 4, 5]
+        .map(|node| world.replica(node).state_hash())
+        .into();
+    assert!(hashes.iter().all(|hash| *hash == hashes[0]), "{hashes:?}");
+}
+
+#[test]
+fn a_leader_that_is_removed_hands_over_and_is_gone() {
+    let mut world = World::ready(3);
+    grow(&mut world);
+    let leader = world.leader();
+    let reply = change(&mut world, &["QUORATE", "REMOVE-NODE", &leader.to_string()]);
+    assert_eq!(reply, "OK");
+    let others: Vec<u64> = (1..=4).filter(|id| *id != leader).collect();
+    let expected = others
+        .iter()
+        .map(u64::to_string)
+        .collect::<Vec<_>>()
+        .join(",");
+    world.run_until("another leads, and the removed one is no member", |world| {
+        others.iter().all(|other| {
+            let client = world.client(*other);
+            let members = world.show(client, &["QUORATE", "MEMBERS"]);
+            voters(world, *other) == expected
+                && !members.contains(&format!("127.0.0.1:{}", 8000 + leader))
+        })
+    });
+}
+
+#[test]
+fn what_would_harm_is_refused_in_words() {
+    let mut world = World::ready(3);
+    let leader = world.leader();
+    let follower = world.follower();
+    let client = world.client(follower);
+    let reply = world.show(client, &["QUORATE", "REMOVE-NODE", "1"]);
+    assert_eq!(
+        reply,
+        format!(
+            "-NOTLEADER the leader is n{leader} at 127.0.0.1:{}",
+            7000 + leader
+        )
+    );
+    for (request, part) in [
+        (
+            &["REMOVE-NODE", "9"][..],
+            "node 9 is not a member: the members are 1, 2, 3",
+        ),
+        (
+            &["ADD-NODE", "127.0.0.1:8002"],
+            "node 2 is a member at this address already",
+        ),
+        (&["ADD-NODE", "h:1", "ID", "3"], "id 3 was used before"),
+        (&["PROMOTE", "9"], "not a member"),
+        (&["TRANSFER", "9"], "not a member"),
+        (&["REPLACE", "2", "h:1"], "node 2 answers"),
+        (
+            &["REMOVE-NODE", &follower.to_string()],
+            "FORCE does it all the same",
+        ),
+    ] {
+        let request = [&["QUORATE"], request].concat();
+        let reply = ask(&mut world, &request);
+        assert!(
+            reply.starts_with("-ERR") && reply.contains(part),
+            "{request:?}: {reply}"
+        );
+    }
+    let dead = world.follower();
+    world.crash(dead);
+    world.run_ms(500);
+    let other = (1..=3)
+        .find(|id| *id != leader && *id != dead)
+        .expect("one of three");
+    let reply = ask(
+        &mut world,
+        &["QUORATE", "DEMOTE", &other.to_string(), "FORCE"],
+    );
+    assert!(
+        reply.contains("only 1 of the 2 voters that would be left answer, and 2 are needed"),
+        "{reply}"
+    );
+    let reply = ask(&mut world, &["QUORATE", "REMOVE-NODE", &dead.to_string()]);
+    assert_eq!(reply, "OK", "what is dead anyway is not missed");
+    let reply = ask(
+        &mut world,
+        &["QUORATE", "ADD-NODE", "h:1", "ID", &dead.to_string()],
+    );
+    assert!(reply.contains("used before"), "{reply}");
+}
+
+#[test]
+fn a_single_node_keeps_its_only_vote() {
+    let mut world = World::ready(1);
+    let reply = ask(&mut world, &["QUORATE", "REMOVE-NODE", "1", "FORCE"]);
+    assert!(reply.contains("the only voter"), "{reply}");
+}
+
+#[test]
+fn a_node_that_asks_again_gets_the_same_id() {
+    let mut world = World::ready(1);
+    let client = world.client(1);
+    let join = ["QUORATE", "JOIN", "127.0.0.1:8002", "ab"];
+    let first = world.show(client, &join);
+    assert_eq!(
+        first, "[2 0000000000000007  [1 127.0.0.1:8001]]",
+        "id, cluster, name, and where the others are"
+    );
+    assert_eq!(world.show(client, &join), first);
+    let other = world.show(client, &["QUORATE", "JOIN", "127.0.0.1:8002", "ac"]);
+    assert!(
+        other.contains("node 2 is a member at this address already"),
+        "{other}"
+    );
+    let expected = change(&mut world, &["QUORATE", "ADD-NODE", "127.0.0.1:8003"]);
+    assert_eq!(expected, "3");
+    let met = ask(&mut world, &["QUORATE", "JOIN", "127.0.0.1:8003", "ad"]);
+    assert!(
+        met.starts_with("[3 "),
+        "{met}: it is the one that was expected"
+    );
+}
+
+#[test]
+fn a_dead_node_is_replaced_in_one_step() {
+    let mut world = World::ready(3);
+    let dead = world.follower();
+    world.crash(dead);
+    world.run_ms(500);
+    let reply = change(
+        &mut world,
+        &["QUORATE", "REPLACE", &dead.to_string(), "127.0.0.1:8004"],
+    );
+    assert_eq!(reply, "4");
+    world.join();
+    let expected: Vec<String> = (1..=4)
+        .filter(|id| *id != dead)
+        .map(|id| id.to_string())
+        .collect();
+    world.run_until("the new node has taken its place", |world| {
+        let leader = world.leader();
+        let client = world.client(leader);
+        let members = world.call(client, &["QUORATE", "MEMBERS"]);
+        let count = members.as_slice().and_then(|map| map[11].as_slice());
+        voters(world, leader) == expected.join(",") && count.is_some_and(|all| all.len() == 3)
+    });
+}
+
+#[test]
+fn a_learner_stays_one_until_it_is_promoted_and_a_leader_is_moved() {
+    let mut world = World::ready(1);
+    let reply = change(
+        &mut world,
+        &["QUORATE", "ADD-NODE", "127.0.0.1:8002", "LEARNER"],
+    );
+    assert_eq!(reply, "2");
+    let early = ask(&mut world, &["QUORATE", "PROMOTE", "2"]);
+    assert!(early.starts_with("-ERR"), "it is not even there: {early}");
+    world.join();
+    world.run_ms(500);
+    assert_eq!(voters(&mut world, 1), "1");
+    let reply = ask(&mut world, &["QUORATE", "TRANSFER", "2"]);
+    assert!(reply.contains("is a learner"), "{reply}");
+    assert_eq!(change(&mut world, &["QUORATE", "PROMOTE", "2"]), "OK");
+    assert_eq!(change(&mut world, &["QUORATE", "TRANSFER", "2"]), "OK");
+    assert_eq!(world.leader(), 2);
+    assert_eq!(change(&mut world, &["QUORATE", "DEMOTE", "1"]), "OK");
+    let client = world.client(2);
+    let members = show(&world.call(client, &["QUORATE", "MEMBERS"]));
+    assert!(members.contains("role learner"), "{members}");
+}
