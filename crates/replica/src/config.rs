@@ -29,6 +29,9 @@ pub struct Config {
     /// joins one finds it. Once the log says who belongs to the cluster, it alone counts; addresses
     /// that it does not tell yet are looked for here.
     pub members: BTreeMap<NodeId, String>,
+    /// Peer addresses that stand in the log on disk, in entries that are not applied at the start: see
+    /// [`storage::addresses`](crate::storage::addresses).
+    pub addresses: BTreeMap<NodeId, String>,
     /// Whether this node joined a cluster that was there before: it is none of the first members, and
     /// belongs to no configuration before its log says so.
     pub is_joined: bool,
@@ -151,6 +154,8 @@ pub struct Membership {
     /// to a node that was removed, for good; ids from here on may belong to nodes that this one has
     /// not heard of yet.
     pub ids_used_below: u64,
+    /// Whether this node was removed, by a committed entry: it has to stop, for good.
+    pub is_removed: bool,
     /// Whether this node leads: then nobody has joined that it has not heard of.
     pub is_leader: bool,
 }

@@ -5,13 +5,17 @@
 //! not leave entries of a term that the node does not know it was in. Its commit index never
 //! exceeds what was durable before, so it never speaks of entries that are not there.
 
+use std::collections::BTreeMap;
+
 use buggify::Canary;
 use bytes::Bytes;
 use raft::{
-    ConfChange, ConfState, Entry, EntryId, EntryKind, GroupId, HardState, LogIndex, Persist,
-    Recovered, Term,
+    ConfChange, ConfState, Entry, EntryId, EntryKind, GroupId, HardState, LogIndex, NodeId,
+    Persist, Recovered, Term,
 };
 use wal::{GroupLog, Record, RecordKind};
+
+use crate::membership::Roster;
 
 /// What the log holds does not make sense as a Raft log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -106,6 +110,20 @@ fn conf(record: &Record) -> Result<(LogIndex, ConfState), StorageError> {
         reason: error.to_string(),
     })?;
     Ok((LogIndex(record.index), change.conf))
+}
+
+/// The peer addresses in the changes of members that the log on disk holds: for
+/// [`Config::addresses`](crate::Config::addresses). What cannot be read is passed over here, and
+/// refused when it is applied.
+pub fn addresses(log: Option<&GroupLog>) -> BTreeMap<NodeId, String> {
+    let mut addresses = BTreeMap::new();
+    for record in log.iter().flat_map(|log| &log.tagged) {
+        let context = ConfChange::decode(&record.body).map(|change| change.context);
+        let roster = context.ok().and_then(|it| Roster::decode(&it).ok());
+        let members = roster.into_iter().flat_map(|roster| roster.members);
+        addresses.extend(members.map(|(id, enrolled)| (id, enrolled.peer_addr)));
+    }
+    addresses
 }
 
 /// What Raft starts from, given what the log on disk holds of its group; `None` at the first start. The

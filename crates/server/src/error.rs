@@ -15,6 +15,9 @@ pub(crate) const EXIT_FAILURE: i32 = 1;
 /// The exit code of a node that cannot start as it is configured: it has changed nothing.
 const EXIT_USAGE: i32 = 2;
 
+/// The exit code of a node that was removed from its cluster: there is no use in starting it again.
+const EXIT_REMOVED: i32 = 3;
+
 /// Why [`serve`](crate::serve) returned without having been asked to.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -76,6 +79,18 @@ pub enum ServeError {
     /// Another member knows a newer run of this node than its data directory does.
     #[error("{0}")]
     Outdated(Refused),
+    /// The node began to join a cluster, and was not answered.
+    #[error(
+        "{}: began to join a cluster and was not given an id yet: start with --join again, or remove the \
+         directory", path.display()
+    )]
+    NotJoined {
+        /// The data directory.
+        path: PathBuf,
+    },
+    /// The cluster has removed this node.
+    #[error("{0}")]
+    Removed(String),
     /// The replica cannot go on without risking what it promises.
     #[error("{0}")]
     Replicated(String),
@@ -86,14 +101,17 @@ impl ServeError {
     /// failed.
     pub fn exit_code(&self) -> i32 {
         match self {
+            ServeError::DataDir(wal::DataDirError::Removed { .. }) => EXIT_REMOVED,
             ServeError::Bind { .. }
             | ServeError::Tls { .. }
             | ServeError::DataDir(_)
+            | ServeError::NotJoined { .. }
             | ServeError::Snapshot(_)
             | ServeError::Log(_)
             | ServeError::Storage { .. }
             | ServeError::Replica(_)
             | ServeError::Outdated(_) => EXIT_USAGE,
+            ServeError::Removed(_) => EXIT_REMOVED,
             ServeError::System { .. } | ServeError::Disk(_) | ServeError::Replicated(_) => {
                 EXIT_FAILURE
             }

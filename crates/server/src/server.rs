@@ -28,6 +28,7 @@ use crate::config::{Address, Config, Origin};
 use crate::disk::{Disk, OnFailure};
 use crate::error::ServeError;
 use crate::host;
+use crate::identity::Identity;
 use crate::listener::{self, Listener};
 use crate::metrics::{self, DiskMetrics, Published};
 use crate::peer::codec::Scope;
@@ -140,13 +141,10 @@ impl Server {
             .vfs
             .take()
             .unwrap_or_else(|| choose_vfs(config.test_vfs));
-        let cluster = ClusterId(config.cluster_id());
-        let mut data_dir = DataDir::open(
-            Arc::clone(&vfs),
-            &config.data_dir,
-            cluster.0,
-            config.node_id,
-        )?;
+        let identity = Identity::of(config, vfs.as_ref())?;
+        let cluster = ClusterId(identity.cluster);
+        let mut data_dir =
+            DataDir::open(Arc::clone(&vfs), &config.data_dir, cluster.0, identity.node)?;
         let drawn = Drawn::new()?;
         let directory = data_dir.directory_id(drawn.directory)?;
         let known = data_dir
@@ -156,10 +154,15 @@ impl Server {
             snapshots,
             log,
             recovered,
-        } = open_storage(config, &vfs, &mut data_dir)?;
+            addresses,
+        } = open_storage(config, cluster, &vfs, &mut data_dir)?;
 
         let clock = Clock::new();
-        let replica_config = replica_config(config, &data_dir, &drawn, &client_addrs);
+        let replica_config = replica_config(config, &identity, &data_dir, &drawn, &client_addrs);
+        let replica_config = replica::Config {
+            addresses,
+            ..replica_config
+        };
         let client_addr = replica_config.client_addr.clone();
         let newest = snapshots.last();
         let replica = Replica::new(replica_config, recovered, snapshots.loaded, clock.now())?;
@@ -185,19 +188,26 @@ impl Server {
             true => Some(install_signals(&poll)?),
             false => None,
         };
-        let hello = hello(config, cluster, &data_dir, &drawn, client_addr, directory);
+        let hello = hello(config, &identity, &data_dir, &drawn, client_addr, directory);
         let registry = poll
             .registry()
             .try_clone()
             .map_err(ServeError::system("share the event queue"))?;
         let peers = Peers::new(
-            peer_settings(config, hello, bound.peer_tls.clone(), drawn.seed, known),
+            peer_settings(
+                config,
+                &identity,
+                hello,
+                bound.peer_tls.clone(),
+                drawn.seed,
+                known,
+            ),
             registry,
             waker,
         );
         info!(
-            version = VERSION, node = config.node_id, cluster = %config.cluster_name,
-            cluster_id = %format_args!("{:016x}", cluster.0), members = config.members().len(),
+            version = VERSION, node = identity.node, cluster = %identity.cluster_name,
+            cluster_id = %format_args!("{:016x}", cluster.0), members = identity.members.len(),
             clients = ?client_addrs, admin = ?admin_addrs, incarnation = data_dir.incarnation(),
             data_dir = %config.data_dir.display(), process = std::process::id(),
             took_ms = started.elapsed().as_millis() as u64, "started"
@@ -238,6 +248,9 @@ impl Server {
         if let Err(ServeError::Outdated(_)) = &result {
             error!("this node stops, and its data directory is not used again");
             self.data_dir.set_outdated()?;
+        }
+        if let Err(ServeError::Removed(_)) = &result {
+            self.data_dir.set_removed()?;
         }
         result
     }
@@ -384,6 +397,7 @@ fn install_signals(poll: &Poll) -> Result<Signals, ServeError> {
 
 fn replica_config(
     config: &Config,
+    identity: &Identity,
     data_dir: &DataDir,
     drawn: &Drawn,
     client_addrs: &[SocketAddr],
@@ -398,16 +412,14 @@ fn replica_config(
             "the limit of open files allows fewer clients than max-clients"
         );
     }
-    let members = config.members().into_iter();
     replica::Config {
-        cluster: ClusterId(config.cluster_id()),
+        cluster: ClusterId(identity.cluster),
         group: GROUP,
-        node: NodeId(config.node_id),
+        node: NodeId(identity.node),
         incarnation: data_dir.incarnation(),
-        members: members
-            .map(|(id, address)| (NodeId(id), address.to_string()))
-            .collect(),
-        is_joined: false,
+        members: identity.members.clone(),
+        addresses: BTreeMap::new(),
+        is_joined: identity.is_joined,
         serves_peers: config.serves_peers(),
         tick_ms: millis(config.tick),
         election_timeout_ms: millis(config.election_timeout),
@@ -429,11 +441,11 @@ fn replica_config(
             .as_ref()
             .map(|password| password.expose().to_owned()),
         client_addr: announced.to_string(),
-        info: node_info(config, drawn, announced.port),
+        info: node_info(config, identity, drawn, announced.port),
     }
 }
 
-fn node_info(config: &Config, drawn: &Drawn, tcp_port: u16) -> NodeInfo {
+fn node_info(config: &Config, identity: &Identity, drawn: &Drawn, tcp_port: u16) -> NodeInfo {
     let path_text = |path: std::io::Result<PathBuf>| {
         path.map(|path| path.display().to_string())
             .unwrap_or_default()
@@ -453,7 +465,7 @@ fn node_info(config: &Config, drawn: &Drawn, tcp_port: u16) -> NodeInfo {
         data_dir: path_text(std::path::absolute(&config.data_dir)),
         started_wall_ms: wall_ms(),
         bind: join(&config.bind),
-        cluster_name: config.cluster_name.clone(),
+        cluster_name: identity.cluster_name.clone(),
     }
 }
 
@@ -487,7 +499,7 @@ fn announced_address(config: &Config, client_addrs: &[SocketAddr]) -> Address {
 
 fn hello(
     config: &Config,
-    cluster: ClusterId,
+    identity: &Identity,
     data_dir: &DataDir,
     drawn: &Drawn,
     client_addr: String,
@@ -496,31 +508,31 @@ fn hello(
     Hello {
         protocol_version: PROTOCOL_VERSION,
         protocol_version_min: PROTOCOL_VERSION_MIN,
-        cluster,
-        cluster_name: config.cluster_name.clone(),
-        node: NodeId(config.node_id),
+        cluster: ClusterId(identity.cluster),
+        cluster_name: identity.cluster_name.clone(),
+        node: NodeId(identity.node),
         target: NodeId(0),
         purpose: Purpose::Messages,
         incarnation: data_dir.incarnation(),
         process: drawn.process,
         directory,
         client_addr,
+        peer_addr: match config.serves_peers() {
+            true => identity.peer_addr(),
+            false => String::new(),
+        },
         version: VERSION.into(),
     }
 }
 
 fn peer_settings(
     config: &Config,
+    identity: &Identity,
     hello: Hello,
     tls: Option<PeerTls>,
     seed: u64,
     known: KnownPeers,
 ) -> PeerSettings {
-    let members: BTreeMap<NodeId, String> = config
-        .members()
-        .into_iter()
-        .map(|(id, address)| (NodeId(id), address.to_string()))
-        .collect();
     let idle = (config.election_timeout * PEER_IDLE_ELECTIONS).max(PEER_IDLE_MIN);
     PeerSettings {
         scope: Scope {
@@ -528,7 +540,7 @@ fn peer_settings(
             group: GROUP,
         },
         hello,
-        members,
+        members: identity.members.clone(),
         tls,
         idle_timeout_us: micros(idle),
         seed,

@@ -32,6 +32,9 @@ impl Source {
     /// The most client listeners: one per address that `bind` names.
     pub(crate) const CLIENT_LISTENERS_MAX: usize = OUTBOUND - CLIENT_LISTENERS;
 
+    /// The most peers that a process ever connects to.
+    pub(crate) const OUTBOUND_MAX: usize = INBOUND - OUTBOUND;
+
     /// The most connections that peers may have dialled at once, greeted or not.
     pub(crate) const INBOUND_MAX: usize = 256;
 

@@ -83,6 +83,7 @@ impl Scene {
             incarnation: 1,
             process: 42,
             directory: 7,
+            peer_addr: String::new(),
             client_addr: "127.0.0.1:1".into(),
             version: "test".into(),
         }
@@ -186,9 +187,10 @@ fn each_stranger_is_told_why_it_is_refused() {
         Some(Reason::ProtocolTooOld)
     );
     assert_eq!(refused(newer), Some(Reason::ProtocolTooNew));
-    assert_eq!(
-        refused(|hello| hello.node = NodeId(9)),
-        Some(Reason::UnknownNode)
+    let (_, unheard) = scene.greet(|hello| hello.node = NodeId(9));
+    assert!(
+        matches!(unheard, Greeting::Welcome(_)),
+        "this node does not lead: one it has not heard of may be a newer member"
     );
     assert_eq!(
         refused(|hello| hello.node = NodeId(1)),

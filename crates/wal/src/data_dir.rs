@@ -3,6 +3,7 @@
 //! ```text
 //! LOCK        empty; locked by the process that uses the directory
 //! IDENTITY    cluster id, node id, incarnation, directory id; checksummed
+//! CHARTER     who the node is by the word of a cluster that it joined; checksummed; often absent
 //! PEERS       the newest run of each other member that this node has met; checksummed
 //! wal/        the log
 //! snapshots/  snapshots
@@ -48,6 +49,8 @@ pub struct IdentityFile {
     /// Whether another member has refused the directory because it knows a newer run of the node:
     /// from then on it is never used again.
     pub is_outdated: bool,
+    /// Whether the node was removed from its cluster: then, too, it is never used again.
+    pub is_removed: bool,
     /// Drawn at random when the directory was made: a directory that is made anew for the same node
     /// has another. 0 until it was drawn.
     pub directory: u64,
@@ -136,6 +139,17 @@ pub enum DataDirError {
         /// The directory.
         path: PathBuf,
     },
+    /// Caller: the node was removed from the cluster.
+    #[error(
+        "{}: belongs to node {node}, which was removed from the cluster and is not used again; to let \
+         this machine come back, start it with --join and an empty --data-dir", path.display()
+    )]
+    Removed {
+        /// The directory.
+        path: PathBuf,
+        /// The node.
+        node: u64,
+    },
     /// Disk: an operation failed.
     #[error(
         "cannot use the data directory: {}: {source}; {}", path.display(), advice(source)
@@ -196,6 +210,7 @@ impl DataDir {
             incarnation: found.map_or(0, |found| found.incarnation) + 1,
             log_exists: found.is_some_and(|found| found.log_exists),
             is_outdated: false,
+            is_removed: false,
             directory: found.map_or(0, |found| found.directory),
         };
         let is_again = found.is_some() && buggify::canary(Canary::IncarnationUsedTwice);
@@ -268,6 +283,17 @@ impl DataDir {
         Ok(())
     }
 
+    /// Makes every later start on this directory fail with [`DataDirError::Removed`].
+    pub fn set_removed(&mut self) -> Result<(), DataDirError> {
+        let identity = IdentityFile {
+            is_removed: true,
+            ..self.identity
+        };
+        write_identity(self.vfs.as_ref(), &self.path, &identity)?;
+        self.identity = identity;
+        Ok(())
+    }
+
     /// What this node remembers of the other members. There is one memory: it can be taken once.
     pub fn take_known_peers(&mut self) -> Option<KnownPeers> {
         self.known_peers.take()
@@ -329,6 +355,10 @@ fn check_owner(
     }
     if found.is_outdated {
         return Err(DataDirError::Outdated { path });
+    }
+    if found.is_removed {
+        let node = found.node;
+        return Err(DataDirError::Removed { path, node });
     }
     Ok(())
 }
@@ -403,6 +433,7 @@ fn encode(identity: &IdentityFile) -> [u8; IDENTITY_BYTES] {
     bytes[8..12].copy_from_slice(&DATA_DIR_VERSION.to_le_bytes());
     bytes[12] = u8::from(identity.log_exists);
     bytes[13] = u8::from(identity.is_outdated);
+    bytes[14] = u8::from(identity.is_removed);
     bytes[16..24].copy_from_slice(&identity.cluster.to_le_bytes());
     bytes[24..32].copy_from_slice(&identity.node.to_le_bytes());
     bytes[32..40].copy_from_slice(&identity.incarnation.to_le_bytes());
@@ -430,6 +461,7 @@ fn decode(bytes: &[u8; IDENTITY_BYTES]) -> Option<(u32, IdentityFile)> {
         incarnation: field(32),
         log_exists: bytes[12] == 1,
         is_outdated: bytes[13] == 1,
+        is_removed: bytes[14] == 1,
         directory: field(40),
     };
     Some((version, identity))

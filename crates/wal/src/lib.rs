@@ -70,6 +70,7 @@
 //! only concurrency is the caller's. Repair: a damaged log is refused, and what it had comes back from
 //! the node's peers.
 
+pub mod charter;
 pub mod data_dir;
 pub mod decision;
 pub mod format;
@@ -90,6 +91,7 @@ mod scrub;
 mod segment;
 mod verify;
 
+pub use crate::charter::Charter;
 pub use crate::damage::{Damage, Why};
 pub use crate::data_dir::{DataDir, DataDirError};
 pub use crate::dump::{DumpLine, DumpRecord, dump};

@@ -174,6 +174,7 @@ fn config(count: u64) -> Config {
         members: (1..=count)
             .map(|id| (NodeId(id), format!("10.0.0.{id}:8000")))
             .collect::<BTreeMap<_, _>>(),
+        addresses: BTreeMap::new(),
         is_joined: false,
         serves_peers: true,
         tick_ms: 10,

@@ -232,6 +232,7 @@ impl Replica {
         let membership = Membership {
             members: self.connected_members(),
             ids_used_below: self.node.machine.roster.next_id,
+            is_removed: self.is_removed(),
             is_leader,
         };
         self.answer_gone();
@@ -241,6 +242,15 @@ impl Replica {
         self.changes.is_told = true;
         self.changes.told = membership.clone();
         Some(membership)
+    }
+
+    /// Whether this node was removed: its id was given away by an applied entry, and is no member's by
+    /// a committed one. (One that joins is no member before the entry that gives its id away.)
+    fn is_removed(&self) -> bool {
+        let own = self.node.config.node;
+        let is_given = own.0 < self.node.machine.roster.next_id;
+        let committed = self.raft.conf_committed().1;
+        is_given && !committed.contains(own) && !self.raft.conf().contains(own)
     }
 
     /// The members by the latest configuration and by the last committed one. A node that belongs to
@@ -258,7 +268,11 @@ impl Replica {
 
     /// Where a member is reached: as the roster says, or as this node was told at its start.
     fn address_of(&self, id: NodeId) -> String {
-        let configured = || self.node.config.members.get(&id).cloned();
+        let config = &self.node.config;
+        let configured = || {
+            let found = config.addresses.get(&id).or(config.members.get(&id));
+            found.cloned()
+        };
         let address = self.roster().address(id).map(str::to_owned);
         let address = address.filter(|address| !address.is_empty());
         address.or_else(configured).unwrap_or_default()

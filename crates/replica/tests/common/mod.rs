@@ -228,6 +228,7 @@ impl World {
                 .chain([id])
                 .map(|id| (NodeId(id), format!("127.0.0.1:{}", 8000 + id)))
                 .collect(),
+            addresses: BTreeMap::new(),
             is_joined: id > first,
             serves_peers: true,
             tick_ms: TICK_MS,

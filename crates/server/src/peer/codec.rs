@@ -504,12 +504,18 @@ fn hello_to_wire(hello: &Hello) -> wire::Hello {
         directory: hello.directory,
         purpose: hello.purpose as u32,
         client_addr: hello.client_addr.clone(),
+        peer_addr: hello.peer_addr.clone(),
         version: hello.version.clone(),
     }
 }
 
 fn hello_from_wire(hello: wire::Hello) -> Result<Hello, DecodeError> {
-    for text in [&hello.cluster_name, &hello.client_addr, &hello.version] {
+    for text in [
+        &hello.cluster_name,
+        &hello.client_addr,
+        &hello.peer_addr,
+        &hello.version,
+    ] {
         if text.len() > TEXT_BYTES_MAX {
             return Err(DecodeError::LongText(text.len()));
         }
@@ -536,6 +542,7 @@ fn hello_from_wire(hello: wire::Hello) -> Result<Hello, DecodeError> {
         process: hello.process,
         directory: hello.directory,
         client_addr: printable(hello.client_addr),
+        peer_addr: printable(hello.peer_addr),
         version: printable(hello.version),
     })
 }

@@ -191,6 +191,7 @@ fn hello() -> Hello {
         incarnation: 7,
         process: 99,
         directory: 55,
+        peer_addr: String::new(),
         client_addr: "127.0.0.1:7002".into(),
         version: "0.1.0".into(),
     }

@@ -18,7 +18,11 @@
 //!   older copy has a lower incarnation, or the same one in another process, than the run that was
 //!   met before (`wal::known_peers` remembers it). One such refusal stops the node that is refused:
 //!   it is proof, because members trust each other here as everywhere in Raft;
-//! - an **unknown** id, or an address that reaches **another node** than the configuration says;
+//! - a node that was **removed**: its id was given away by a committed entry, and is no member's any
+//!   more. It is told, so that it stops for good instead of asking for ever (thesis, section 4.2.3);
+//! - an **unknown** id, by the leader, which knows all there are. Any other node may be behind, and the
+//!   one that it has not heard of may be the leader that is to tell it;
+//! - an address that reaches **another node** than the configuration says;
 //! - a **protocol version** that this release does not speak, older or newer.
 //!
 //! The rules are the pure functions [`judge_hello`], [`judge_welcome`] and [`judge_history`]; sockets
@@ -76,6 +80,8 @@ pub struct Hello {
     pub directory: u64,
     /// Where clients reach it.
     pub client_addr: String,
+    /// Where other nodes reach it; empty if it does not say.
+    pub peer_addr: String,
     /// Its software version.
     pub version: String,
 }
@@ -128,6 +134,8 @@ pub enum RefusalReason {
     DataLost = 9,
     /// The other side cannot write down that it has met it. It may be let in later.
     NotRecorded = 10,
+    /// It was a member, and was removed.
+    Removed = 11,
 }
 
 impl RefusalReason {
@@ -144,6 +152,7 @@ impl RefusalReason {
             7 => RefusalReason::SelfConnection,
             9 => RefusalReason::DataLost,
             10 => RefusalReason::NotRecorded,
+            11 => RefusalReason::Removed,
             _ => RefusalReason::Malformed,
         }
     }
@@ -164,6 +173,29 @@ impl fmt::Display for Refused {
     }
 }
 
+/// Who belongs to the cluster, as far as this node knows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Roll {
+    /// The members.
+    pub members: BTreeSet<NodeId>,
+    /// Ids below this one were given away: one of them that is not a member's was removed.
+    pub ids_used_below: u64,
+    /// Whether this node leads, and so knows everybody.
+    pub is_leader: bool,
+}
+
+impl Roll {
+    /// Why a node of this id is not let in, if it is not.
+    fn refusal(&self, node: NodeId) -> Option<RefusalReason> {
+        match () {
+            () if self.members.contains(&node) => None,
+            () if node.0 < self.ids_used_below => Some(RefusalReason::Removed),
+            () if self.is_leader => Some(RefusalReason::UnknownNode),
+            () => None,
+        }
+    }
+}
+
 /// The connection that already speaks for a node, as far as the rules need to know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LivePeer {
@@ -175,11 +207,11 @@ pub struct LivePeer {
 /// recently, if there is one.
 pub fn judge_hello(
     ours: &Hello,
-    members: &BTreeSet<NodeId>,
+    roll: &Roll,
     live: Option<LivePeer>,
     hello: &Hello,
 ) -> Result<(), Refused> {
-    judge_common(ours, members, hello)?;
+    judge_common(ours, roll, hello)?;
     if let Some(live) = live
         && live.process != hello.process
     {
@@ -198,11 +230,11 @@ pub fn judge_hello(
 /// Whether the dialler accepts who answered. `expected` is the member whose address was dialled.
 pub fn judge_welcome(
     ours: &Hello,
-    members: &BTreeSet<NodeId>,
+    roll: &Roll,
     expected: NodeId,
     welcome: &Hello,
 ) -> Result<(), Refused> {
-    judge_common(ours, members, welcome)?;
+    judge_common(ours, roll, welcome)?;
     if welcome.node != expected {
         return refuse(
             RefusalReason::WrongTarget,
@@ -244,7 +276,7 @@ pub fn judge_history(
 
 /// The rules that hold in both directions, the version first: nothing else of a message of another
 /// protocol can be relied upon.
-fn judge_common(ours: &Hello, members: &BTreeSet<NodeId>, theirs: &Hello) -> Result<(), Refused> {
+fn judge_common(ours: &Hello, roll: &Roll, theirs: &Hello) -> Result<(), Refused> {
     if theirs.protocol_version < ours.protocol_version_min {
         return refuse(
             RefusalReason::ProtocolTooOld,
@@ -308,14 +340,20 @@ fn judge_common(ours: &Hello, members: &BTreeSet<NodeId>, theirs: &Hello) -> Res
             ),
         );
     }
-    if !members.contains(&theirs.node) {
-        return refuse(
-            RefusalReason::UnknownNode,
-            format!(
-                "node {} is not a member of this cluster as node {} knows it",
+    if let Some(reason) = roll.refusal(theirs.node) {
+        let text = match reason {
+            RefusalReason::Removed => format!(
+                "node {} was removed from the cluster, says node {}: its id is not used again; to let \
+                 this machine come back, start it with --join and an empty --data-dir",
                 theirs.node.0, ours.node.0
             ),
-        );
+            _ => format!(
+                "node {} is not a member of this cluster, says node {}, which leads it: add it first \
+                 (quorate add-node), or start it with --join and an empty --data-dir",
+                theirs.node.0, ours.node.0
+            ),
+        };
+        return refuse(reason, text);
     }
     if theirs.target != ours.node {
         return refuse(
@@ -350,12 +388,32 @@ mod tests {
             process: 1000 + id,
             directory: 500 + id,
             client_addr: "127.0.0.1:6379".into(),
+            peer_addr: "127.0.0.1:7379".into(),
             version: "0.1.0".into(),
         }
     }
 
-    fn members() -> BTreeSet<NodeId> {
-        BTreeSet::from([NodeId(1), NodeId(2), NodeId(3)])
+    fn members() -> Roll {
+        Roll {
+            members: BTreeSet::from([NodeId(1), NodeId(2), NodeId(3)]),
+            ids_used_below: 6,
+            is_leader: true,
+        }
+    }
+
+    #[test]
+    fn who_was_removed_is_told_and_who_is_new_is_let_in_by_those_who_may_be_behind() {
+        let mut roll = members();
+        let judge = |roll: &Roll, id| {
+            let judged = judge_hello(&node(1, 2), roll, None, &node(id, 1));
+            judged.err().map(|refused| refused.reason)
+        };
+        assert_eq!(judge(&roll, 5), Some(RefusalReason::Removed));
+        assert_eq!(judge(&roll, 6), Some(RefusalReason::UnknownNode));
+        roll.is_leader = false;
+        assert_eq!(judge(&roll, 5), Some(RefusalReason::Removed));
+        assert_eq!(judge(&roll, 6), None);
+        assert_eq!(judge(&roll, 3), None);
     }
 
     fn reason(result: Result<(), Refused>) -> Option<RefusalReason> {
@@ -476,7 +534,7 @@ mod tests {
 
     #[test]
     fn reasons_survive_the_wire_and_unknown_ones_are_tolerated() {
-        for code in 1..=10 {
+        for code in 1..=11 {
             assert_eq!(RefusalReason::from_code(code) as u32, code);
         }
         assert_eq!(RefusalReason::from_code(77), RefusalReason::Malformed);

@@ -154,7 +154,7 @@ impl Inbound {
         live: Option<LivePeer>,
         hello: &Hello,
     ) -> Result<(), Refused> {
-        let verdict = judge_hello(&context.hello, &context.members, live, hello)
+        let verdict = judge_hello(&context.hello, &context.roll, live, hello)
             .and_then(|()| remember(known, &context.hello, hello));
         let answer = match &verdict {
             Ok(()) => {

@@ -31,7 +31,7 @@ mod resolver;
 mod stream;
 mod wire;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ use std::sync::Arc;
 use mio::net::TcpStream;
 use mio::{Registry, Waker};
 use raft::NodeId;
-use replica::{Disconnect, PeerInfo, PeerMessage};
+use replica::{Disconnect, Membership, PeerInfo, PeerMessage};
 use tracing::{debug, error, info, warn};
 use wal::{KnownPeers, PeerRun};
 
@@ -47,7 +47,7 @@ use crate::tokens::Source;
 use crate::transport::Transport;
 
 use self::codec::Scope;
-use self::handshake::{Hello, PROTOCOL_VERSION_SNAPSHOT, Purpose, RefusalReason, Refused};
+use self::handshake::{Hello, PROTOCOL_VERSION_SNAPSHOT, Purpose, RefusalReason, Refused, Roll};
 use self::inbound::Inbound;
 use self::outbound::Outbound;
 use self::resolver::Resolver;
@@ -75,7 +75,8 @@ pub(crate) struct PeerSettings {
     pub(crate) scope: Scope,
     /// What this node says of itself; `target` is filled in per connection.
     pub(crate) hello: Hello,
-    /// All members with their peer addresses, this node included.
+    /// Who is to be connected before the replica says who belongs to the cluster: peer addresses by
+    /// node, this node included.
     pub(crate) members: BTreeMap<NodeId, String>,
     /// TLS, if the peers speak it.
     pub(crate) tls: Option<PeerTls>,
@@ -92,7 +93,7 @@ pub(crate) struct PeerSettings {
 struct PeerContext {
     scope: Scope,
     hello: Hello,
-    members: BTreeSet<NodeId>,
+    roll: Roll,
     tls: Option<PeerTls>,
     idle_timeout_us: u64,
     ping_interval_us: u64,
@@ -117,7 +118,7 @@ pub(crate) struct SnapshotTarget {
     pub(crate) run: PeerRun,
     /// What to say.
     pub(crate) hello: Hello,
-    pub(crate) members: BTreeSet<NodeId>,
+    pub(crate) roll: Roll,
     pub(crate) scope: Scope,
     pub(crate) tls: Option<Arc<rustls::ClientConfig>>,
 }
@@ -135,6 +136,8 @@ pub(crate) enum PeerEvent {
     Snapshot(NodeId, Detached),
     /// A member knows a newer run of this node than its data directory does: it must not go on.
     Outdated(Refused),
+    /// A member says that this node was removed: it must not go on either.
+    Removed(Refused),
 }
 
 /// Figures about one peer, for /metrics.
@@ -192,11 +195,26 @@ struct Peer {
     messages_received_before: u64,
 }
 
+impl Peer {
+    fn new(node: NodeId, address: String, index: usize) -> Peer {
+        Peer {
+            outbound: Outbound::new(node, address, index),
+            reported: Reported::Nothing,
+            info: PeerInfo::default(),
+            logged: None,
+            received_bytes_before: 0,
+            messages_received_before: 0,
+        }
+    }
+}
+
 /// All connections to and from other nodes.
 #[derive(Debug)]
 pub(crate) struct Peers {
     context: PeerContext,
     known: KnownPeers,
+    /// Those that are members, that may become members, and that were: a place is not used again,
+    /// because what is under way for it (events, names being resolved) says no more than its index.
     peers: Vec<Peer>,
     inbound: Vec<Option<Inbound>>,
     resolver: Resolver,
@@ -211,20 +229,16 @@ impl Peers {
         let others = settings.members.iter().filter(|(node, _)| **node != own);
         let peers = others
             .enumerate()
-            .map(|(index, (node, address))| Peer {
-                outbound: Outbound::new(*node, address.clone(), index),
-                reported: Reported::Nothing,
-                info: PeerInfo::default(),
-                logged: None,
-                received_bytes_before: 0,
-                messages_received_before: 0,
-            })
+            .map(|(index, (node, address))| Peer::new(*node, address.clone(), index))
             .collect();
         Peers {
             context: PeerContext {
                 scope: settings.scope,
                 hello: settings.hello,
-                members: settings.members.keys().copied().collect(),
+                roll: Roll {
+                    members: settings.members.keys().copied().collect(),
+                    ..Roll::default()
+                },
                 tls: settings.tls,
                 idle_timeout_us: settings.idle_timeout_us,
                 ping_interval_us: settings.idle_timeout_us / 4,
@@ -238,6 +252,66 @@ impl Peers {
             events: Vec::new(),
             unflushed: Vec::new(),
         }
+    }
+
+    /// The members have changed: connections are opened to new ones, and ended with those that are
+    /// none any more. A node that may be a member which this one has not heard of yet is kept.
+    pub(crate) fn set_membership(&mut self, membership: &Membership) {
+        self.context.roll = Roll {
+            members: membership.members.keys().copied().collect(),
+            ids_used_below: membership.ids_used_below,
+            is_leader: membership.is_leader,
+        };
+        for index in 0..self.peers.len() {
+            let outbound = &self.peers[index].outbound;
+            let stays = match membership.members.get(&outbound.node) {
+                Some(address) => address == outbound.address(),
+                None => outbound.node.0 >= membership.ids_used_below,
+            };
+            if !stays && !outbound.is_ended() {
+                self.end_peer(index);
+            }
+        }
+        for (node, address) in &membership.members {
+            if *node != self.context.hello.node {
+                self.add_peer(*node, address);
+            }
+        }
+    }
+
+    fn add_peer(&mut self, node: NodeId, address: &str) {
+        let index = self.peers.len();
+        if address.is_empty() || self.place(node).is_some() || index >= Source::OUTBOUND_MAX {
+            return;
+        }
+        debug!(peer = node.0, address, "a peer to connect to");
+        self.peers.push(Peer::new(node, address.to_owned(), index));
+    }
+
+    /// Ends both connections with a node that is no member any more, or is one elsewhere.
+    fn end_peer(&mut self, index: usize) {
+        let peer = &mut self.peers[index];
+        let node = peer.outbound.node;
+        peer.outbound.end(&self.context);
+        self.down(
+            index,
+            Disconnect::Lost,
+            "it is not a member at this address any more",
+        );
+        let inbound = self
+            .inbound
+            .iter()
+            .position(|inbound| inbound.as_ref().and_then(Inbound::node) == Some(node));
+        if let Some(inbound) = inbound {
+            self.forget_inbound(inbound);
+        }
+    }
+
+    /// Where the peer of this id stands, unless it is one no more.
+    fn place(&self, node: NodeId) -> Option<usize> {
+        self.peers
+            .iter()
+            .position(|peer| peer.outbound.node == node && !peer.outbound.is_ended())
     }
 
     /// Takes in a connection from the peer port.
@@ -331,7 +405,7 @@ impl Peers {
 
     /// Queues a message for a peer, or drops it.
     pub(crate) fn send(&mut self, to: NodeId, message: &PeerMessage, now_us: u64) {
-        let Some(index) = self.peers.iter().position(|peer| peer.outbound.node == to) else {
+        let Some(index) = self.place(to) else {
             return;
         };
         let peer = &mut self.peers[index];
@@ -385,7 +459,7 @@ impl Peers {
                 protocol_version_min: PROTOCOL_VERSION_SNAPSHOT,
                 ..self.context.hello.clone()
             },
-            members: self.context.members.clone(),
+            roll: self.context.roll.clone(),
             scope: self.context.scope,
             tls: self.context.tls.as_ref().map(|tls| Arc::clone(&tls.client)),
         })
@@ -393,7 +467,8 @@ impl Peers {
 
     /// Figures per peer.
     pub(crate) fn statistics(&self) -> Vec<PeerStatistics> {
-        let peers = self.peers.iter().map(|peer| {
+        let peers = self.peers.iter().filter(|peer| !peer.outbound.is_ended());
+        let peers = peers.map(|peer| {
             let node = peer.outbound.node;
             let inbound = || {
                 let all = self.inbound.iter().flatten();
@@ -467,8 +542,10 @@ impl Peers {
     /// A member has refused this node. One that says that the data is lost must be believed, even if
     /// the others know nothing of it: with one of those, this node could be a majority that forgot.
     fn heed(&mut self, refused: Refused) {
-        if refused.reason == RefusalReason::DataLost {
-            self.events.push(PeerEvent::Outdated(refused));
+        match refused.reason {
+            RefusalReason::DataLost => self.events.push(PeerEvent::Outdated(refused)),
+            RefusalReason::Removed => self.events.push(PeerEvent::Removed(refused)),
+            _ => {}
         }
     }
 
@@ -531,7 +608,7 @@ impl Peers {
         let peer = self
             .peers
             .iter()
-            .position(|peer| peer.outbound.node == hello.node);
+            .position(|peer| peer.outbound.node == hello.node && !peer.outbound.is_ended());
         if let Err(refused) = inbound.judge(&self.context, &mut self.known, now_us, live, hello) {
             let mut nowhere = None;
             let logged = peer.map_or(&mut nowhere, |peer| &mut self.peers[peer].logged);
@@ -546,7 +623,11 @@ impl Peers {
         if let Some(earlier) = earlier {
             self.forget_inbound(earlier);
         }
-        if let Some(index) = peer {
+        if peer.is_none() {
+            // It is let in, so it may be a member that this node has not heard of: the leader, even.
+            self.add_peer(hello.node, &hello.peer_addr);
+        }
+        if let Some(index) = self.place(hello.node) {
             let peer = &mut self.peers[index];
             peer.info = peer_info(hello);
             if peer.outbound.is_up() {
@@ -588,11 +669,7 @@ impl Peers {
         let Some(node) = self.forget_inbound(index) else {
             return;
         };
-        let peer = self
-            .peers
-            .iter()
-            .position(|peer| peer.outbound.node == node);
-        if let Some(peer) = peer {
+        if let Some(peer) = self.place(node) {
             self.down(peer, disconnect, "its connection to this node ended");
         }
     }

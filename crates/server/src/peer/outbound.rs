@@ -75,6 +75,8 @@ enum Phase {
     Greeting { until_us: u64 },
     /// Messages may be sent.
     Up,
+    /// The peer is no member any more: nothing is dialled again.
+    Ended,
 }
 
 /// What an outbound connection has to tell.
@@ -260,6 +262,17 @@ impl Outbound {
         };
     }
 
+    /// Ends the connection for good.
+    pub(super) fn end(&mut self, context: &PeerContext) {
+        self.close(context.registry());
+        self.phase = Phase::Ended;
+    }
+
+    /// Whether it was ended for good.
+    pub(super) fn is_ended(&self) -> bool {
+        self.phase == Phase::Ended
+    }
+
     fn dial(&mut self, context: &PeerContext, now_us: u64) -> Outcome {
         if let Ok(address) = self.address.parse::<SocketAddr>() {
             self.resolved = vec![address];
@@ -361,7 +374,7 @@ impl Outbound {
         };
         match codec::decode_greeting(body).map_err(invalid_data)? {
             Greeting::Welcome(hello) => {
-                let verdict = judge_welcome(&context.hello, &context.members, self.node, &hello)
+                let verdict = judge_welcome(&context.hello, &context.roll, self.node, &hello)
                     .and_then(|()| remember(known, &context.hello, &hello));
                 if let Err(refused) = verdict {
                     codec::encode_refusal(context.scope, &refused, stream.out());

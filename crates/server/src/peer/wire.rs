@@ -64,6 +64,9 @@ pub(crate) struct Hello {
     /// What the connection is for; zero, or absent, for messages.
     #[prost(uint32, tag = "12")]
     pub(crate) purpose: u32,
+    /// Absent: it does not say.
+    #[prost(string, tag = "13")]
+    pub(crate) peer_addr: String,
 }
 
 /// See [`super::handshake::Refused`].

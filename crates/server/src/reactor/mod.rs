@@ -274,6 +274,7 @@ impl Reactor {
                 }
                 // Nothing that this turn would still do may leave this node.
                 PeerEvent::Outdated(refused) => return Err(ServeError::Outdated(refused)),
+                PeerEvent::Removed(refused) => return Err(ServeError::Removed(refused.text)),
             }
         }
         let registry = parts.poll.registry();
@@ -342,11 +343,21 @@ impl Reactor {
                 OnFailure::Report => return Err(ServeError::Replicated(reason)),
             }
         }
+        let membership = output.membership.take();
+        if let Some(membership) = &membership {
+            peers.set_membership(membership);
+        }
         disk.submit(&mut output.writes, &mut output.entry_reads);
         for (to, message) in output.messages.drain(..) {
             peers.send(to, &message, now.mono_us);
         }
         peers.flush(now.mono_us);
+        if membership.is_some_and(|membership| membership.is_removed) {
+            let node = replica.config().node.0;
+            return Err(ServeError::Removed(format!(
+                "node {node} was removed from the cluster and stops; its data directory is not used again"
+            )));
+        }
         let registry = poll.registry();
         for id in output.flush.drain(..) {
             clients.write(registry, replica, now, id);

@@ -1,11 +1,12 @@
 //! What the data directory has to give at the start: the disk, the newest good snapshot, the log behind it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use raft::ClusterId;
+use raft::{ClusterId, NodeId};
 use replica::storage;
 use tracing::{info, warn};
 use vfs::{LossyVfs, StdVfs, SyncMode, Vfs};
@@ -26,6 +27,8 @@ pub(super) struct Storage {
     pub(super) snapshots: snapshots::Start,
     pub(super) log: Log,
     pub(super) recovered: raft::Recovered,
+    /// Peer addresses that stand in the log.
+    pub(super) addresses: BTreeMap<NodeId, String>,
 }
 
 /// The disk that the configuration names.
@@ -41,11 +44,12 @@ pub(super) fn choose_vfs(choice: TestVfs) -> Arc<dyn Vfs> {
 /// Loads the newest good snapshot, then recovers the log, and refuses what does not fit together.
 pub(super) fn open_storage(
     config: &Config,
+    cluster: ClusterId,
     vfs: &Arc<dyn Vfs>,
     data_dir: &mut DataDir,
 ) -> Result<Storage, ServeError> {
     let scope = Scope {
-        cluster: ClusterId(config.cluster_id()),
+        cluster,
         group: GROUP,
     };
     let snapshots = snapshots::open(Arc::clone(vfs), &data_dir.snapshots_path(), scope)?;
@@ -64,6 +68,7 @@ pub(super) fn open_storage(
         dir: dir.clone(),
         source,
     })?;
+    let addresses = storage::addresses(log);
     let log = Log {
         wal,
         dir,
@@ -74,6 +79,7 @@ pub(super) fn open_storage(
         snapshots,
         log,
         recovered,
+        addresses,
     })
 }
 

@@ -232,7 +232,7 @@ impl Channel {
             Greeting::Refused(refused) => return Err(TransferError::Refused(refused)),
             Greeting::Hello(_) => return Err(TransferError::OutOfTurn("a greeting")),
         };
-        judge_welcome(&target.hello, &target.members, target.node, &welcome)
+        judge_welcome(&target.hello, &target.roll, target.node, &welcome)
             .map_err(TransferError::Refused)?;
         if run_of(&welcome) != target.run {
             return Err(TransferError::OtherRun(target.node));

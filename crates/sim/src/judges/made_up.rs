@@ -163,6 +163,7 @@ pub(super) fn replica() -> Replica {
         node: NodeId(1),
         incarnation: 1,
         members: [(NodeId(1), String::new())].into(),
+        addresses: std::collections::BTreeMap::new(),
         is_joined: false,
         serves_peers: true,
         tick_ms: 10,

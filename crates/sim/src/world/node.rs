@@ -242,6 +242,7 @@ impl Node {
             members: (1..=swarm.nodes as u64)
                 .map(|id| (NodeId(id), format!("127.0.0.1:{}", 8000 + id)))
                 .collect(),
+            addresses: std::collections::BTreeMap::new(),
             is_joined: false,
             serves_peers: true,
             tick_ms: swarm.tick_ms,
