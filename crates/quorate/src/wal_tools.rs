@@ -10,7 +10,10 @@ use std::{
 use clap::Subcommand;
 use raft::EntryKind;
 use vfs::StdVfs;
-use wal::{DumpLine, DumpRecord, format::DiskKind};
+use wal::{
+    DumpLine, DumpRecord,
+    format::{BASE_EMPTIES, DiskKind},
+};
 
 use crate::{dev::DEV_DATA_DIRECTORY, failure::Failure};
 
@@ -80,10 +83,15 @@ fn dump(dir: &Path) -> Result<ExitCode, Failure> {
 }
 
 /// What an entry is to Raft and to the commands: its kind, and of a batch whose it is and how it
-/// begins. `None` for records that are not entries.
+/// begins; of a base, what it did to the log. `None` for other records.
 fn meaning(record: &DumpRecord) -> Option<String> {
-    if record.kind != DiskKind::Entry {
-        return None;
+    match record.kind {
+        DiskKind::Entry => {}
+        DiskKind::Base if record.tag == BASE_EMPTIES => {
+            return Some("a snapshot replaces the log".to_owned());
+        }
+        DiskKind::Base => return Some("a snapshot replaces the log up to here".to_owned()),
+        DiskKind::Truncate | DiskKind::State | DiskKind::Carry => return None,
     }
     Some(match EntryKind::try_from(record.tag) {
         Ok(EntryKind::Noop) => "noop".to_owned(),

@@ -375,7 +375,7 @@ impl Wal {
         Ok(segments)
     }
 
-    fn carried_bytes_max(&self, records: &[Record]) -> u64 {
+    pub(crate) fn carried_bytes_max(&self, records: &[Record]) -> u64 {
         let state_bytes = |index: &GroupIndex| index.state().map_or(0, Bytes::len) as u64;
         let mut groups: BTreeMap<u64, u64> = self
             .groups

@@ -24,7 +24,7 @@ use std::io;
 use buggify::Canary;
 
 use crate::WalError;
-use crate::format::{VERSION_WITH_BASES, segment_name};
+use crate::format::{SEGMENT_BYTES_MIN, SEGMENT_HEADER_BYTES, VERSION_WITH_BASES, segment_name};
 use crate::log::Wal;
 use crate::reserve::PrepareError;
 use crate::segment::writer::Writer;
@@ -32,6 +32,9 @@ use crate::segment::writer::Writer;
 /// How many segments must become removable for a new one to be begun early on their account. The rest of
 /// the segment at hand is given up then, so that one alone is not worth it.
 const REMOVABLE_SEGMENTS_MIN: u64 = 2;
+
+/// Room in a segment that is begun on a full disk, for what cannot be refused until there is space.
+const SHORT_SEGMENT_ROOM: u64 = 16 << 10;
 
 /// A segment whose records are complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +89,9 @@ impl Wal {
     /// Call it when there is nothing else to do.
     ///
     /// A segment becomes removable by base records that are durable; see
-    /// [`RecordKind::Base`](crate::RecordKind::Base). A disk that is full may put it off. A failure latches.
+    /// [`RecordKind::Base`](crate::RecordKind::Base). On a full disk a short segment is begun if no
+    /// other fits; if not even that does, nothing is removed until something else frees a little space.
+    /// A failure latches.
     pub fn remove_obsolete(&mut self) -> Result<bool, WalError> {
         self.check_latch()?;
         let result = self.remove_step();
@@ -116,17 +121,41 @@ impl Wal {
             return Ok(true);
         }
         let removable = oldest - self.segments.oldest;
+        if removable == 0 {
+            return Ok(false);
+        }
+        if self.reserve.allocated() == 0 {
+            match self.reserve.begin() {
+                Ok(()) => {}
+                Err(PrepareError::NoSpace) => return self.rotate_on_full_disk(),
+                Err(error) => return Err(prepare_failed(error)),
+            }
+        }
         if removable < REMOVABLE_SEGMENTS_MIN {
             return Ok(false);
         }
         match self.reserve.ensure(1) {
-            Ok(()) => {}
+            Ok(()) => self.rotate()?,
             Err(PrepareError::NoSpace) => return Ok(false),
-            Err(PrepareError::Io { segment, source }) => {
-                return Err(WalError::Prepare { segment, source });
-            }
+            Err(error) => return Err(prepare_failed(error)),
         }
-        self.rotate()?;
+        Ok(true)
+    }
+
+    /// Begins a segment that is just long enough for what it begins with and a little more, so that
+    /// others can be removed where not even one of the usual length fits: a full disk would stay
+    /// full otherwise.
+    fn rotate_on_full_disk(&mut self) -> Result<bool, WalError> {
+        let needed = SEGMENT_HEADER_BYTES as u64 + self.carried_bytes_max(&[]);
+        let segment_bytes = (needed + SHORT_SEGMENT_ROOM).next_multiple_of(SEGMENT_BYTES_MIN);
+        if segment_bytes >= self.options.segment_bytes {
+            return Ok(false);
+        }
+        match self.reserve.make_short(segment_bytes) {
+            Ok(()) => self.rotate()?,
+            Err(PrepareError::NoSpace) => return Ok(false),
+            Err(error) => return Err(prepare_failed(error)),
+        }
         Ok(true)
     }
 
@@ -163,5 +192,13 @@ impl Wal {
             return self.segments.oldest;
         }
         needed.max(self.segments.oldest)
+    }
+}
+
+/// A segment that could not be prepared for another reason than space.
+fn prepare_failed(error: PrepareError) -> WalError {
+    match error {
+        PrepareError::NoSpace => WalError::Full,
+        PrepareError::Io { segment, source } => WalError::Prepare { segment, source },
     }
 }

@@ -74,7 +74,9 @@ pub enum SegmentState {
     },
     /// It was prepared and not used yet.
     Spare,
-    /// It was not read: it is not needed, or something before it is wrong.
+    /// No group needs it any more: the node goes on removing it.
+    Obsolete,
+    /// It was not read, because something before it is wrong.
     NotRead,
 }
 
@@ -166,6 +168,10 @@ fn state_of(examination: &Examination, segment: u64) -> SegmentState {
         .spares
         .iter()
         .any(|(spare, _)| *spare == segment);
+    let is_obsolete = examination
+        .obsolete
+        .iter()
+        .any(|(obsolete, _)| *obsolete == segment);
     match read {
         Some(read) => SegmentState::Read {
             records: read.records,
@@ -173,6 +179,7 @@ fn state_of(examination: &Examination, segment: u64) -> SegmentState {
             segment_bytes: read.header.segment_bytes,
         },
         None if is_spare => SegmentState::Spare,
+        None if is_obsolete => SegmentState::Obsolete,
         None => SegmentState::NotRead,
     }
 }
@@ -295,6 +302,13 @@ impl fmt::Display for Report {
                 "group {group}: entries {} to {last}, last term {term}, {} bytes; state {state} bytes",
                 log.first, log.bytes
             )?;
+            if let (term, index @ 1..) = log.base {
+                writeln!(
+                    formatter,
+                    "group {group}: begins behind entry {index} of term {term}: the snapshot of it, or a \
+                     later one, must be there"
+                )?;
+            }
         }
         if let Some(torn) = self.torn {
             writeln!(formatter, "{torn}; the next start cuts it off")?;
@@ -321,6 +335,7 @@ impl fmt::Display for SegmentReport {
                 )
             }
             SegmentState::Spare => write!(formatter, "prepared, not in use"),
+            SegmentState::Obsolete => write!(formatter, "not needed any more"),
             SegmentState::NotRead => write!(formatter, "not read"),
         }
     }

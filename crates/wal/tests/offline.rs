@@ -7,8 +7,8 @@ use std::sync::Arc;
 use common::{GROUP, dir, entry, image, open, segment_path, written};
 use vfs::{MemVfs, Vfs};
 use wal::{
-    Damage, DataDir, DumpLine, OfflineError, Options, Preparation, Problem, SegmentState, Why,
-    dump, verify,
+    Damage, DataDir, DumpLine, OfflineError, Options, Preparation, Problem, Record, SegmentState,
+    Why, dump, verify,
 };
 
 const BODY: usize = 700;
@@ -197,5 +197,42 @@ fn a_header_that_states_an_absurd_length_is_survived() {
         };
         assert_eq!(report.problem, Some(Problem::Damaged(damage)));
         assert!(dumped(&disk).len() >= 2);
+    }
+}
+
+#[test]
+fn bases_and_what_they_made_useless_are_shown() {
+    let disk = MemVfs::new(1);
+    let (mut log, _) = open(&disk).unwrap();
+    for index in 1..=40 {
+        log.append(&[entry(index, BODY)]).unwrap();
+    }
+    log.append(&[
+        Record::base(GROUP, 1, 38, 1038),
+        Record::base(8, 3, 1000, 5),
+    ])
+    .unwrap();
+    log.sync().unwrap();
+    assert!(log.remove_obsolete().unwrap(), "a segment is begun");
+    drop(log);
+    let report = verify(&disk, dir()).unwrap();
+    assert!(report.is_intact());
+    assert_eq!(report.segments[0].state, SegmentState::Obsolete);
+    let text = report.to_string();
+    for line in [
+        "segment 1: not needed any more",
+        "group 7: entries 39 to 40, last term 1, 1400 bytes; state 0 bytes",
+        "group 7: begins behind entry 38 of term 1: the snapshot of it, or a later one, must be there",
+        "group 8: entries 1001 to 1000, last term 3, 0 bytes; state 0 bytes",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}: {text}");
+    }
+    let lines: Vec<String> = dumped(&disk).iter().map(ToString::to_string).collect();
+    for part in [
+        " base group 7 (1, 38) tag 0 stamp 1038 ",
+        " base group 8 (3, 1000) tag 1 stamp 5 ",
+        " carry group 8 (3, 1000) tag 2 stamp 5 ",
+    ] {
+        assert!(lines.iter().any(|line| line.contains(part)), "{part}");
     }
 }
