@@ -65,6 +65,9 @@ pub struct Config {
     /// Bytes of the log that are kept when it is cut behind a snapshot: a follower that is behind
     /// by less is sent entries, not a snapshot.
     pub log_tail_bytes: u64,
+    /// After every entry whose index is a multiple of this the state is compared with the other
+    /// members'; 0: never.
+    pub state_check_entries: u64,
     /// The most client connections at once.
     pub clients_max: usize,
     /// The most bytes of messages that may wait for a subscriber before it is disconnected. Of
@@ -88,6 +91,9 @@ impl Config {
     pub const SNAPSHOT_STATE_PERCENT: u64 = 100;
     /// A usual [`log_tail_bytes`](Self::log_tail_bytes).
     pub const LOG_TAIL_BYTES: u64 = 32 << 20;
+
+    /// A usual [`state_check_entries`](Self::state_check_entries).
+    pub const STATE_CHECK_ENTRIES: u64 = 1024;
 
     /// The most bytes of replies that may wait for a client.
     pub(crate) fn reply_bytes_max(&self) -> usize {

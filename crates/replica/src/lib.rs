@@ -33,6 +33,7 @@
 //! | `storage` | Raft's entries as records of the log on disk |
 //! | `compaction` | when a snapshot is taken, and how far the log is cut behind it |
 //! | `snapshot`, `head` | the state on its way to a file and back |
+//! | `consistency` | replicas compare what they hold, and one that differs stops |
 //! | `inspect`, `witness` | what checkers and tools see of batches and replies |
 //!
 //! # Exactly once
@@ -56,6 +57,7 @@ mod bootstrap;
 mod commands;
 mod compaction;
 mod config;
+mod consistency;
 mod dispatch;
 mod encoding;
 mod errors;
@@ -85,6 +87,7 @@ mod witness;
 pub use config::{
     ClientId, ClientInfo, Config, Disconnect, HostStats, Membership, NodeInfo, Now, PeerInfo,
 };
+pub use consistency::StateHash;
 pub use message::{Forward, ForwardRefused, PeerMessage, Refusal};
 pub use metrics::Metrics;
 pub use output::{Output, Shutdown, Write};

@@ -8,10 +8,12 @@
 //! takes effect at most once. (Thesis 6.3 has one session per client; this is one per gateway.)
 
 use std::collections::BTreeMap;
+use std::hash::Hasher;
 
 use buggify::Canary;
 use kv::Store;
 use raft::{LogIndex, NodeId, SnapshotMeta};
+use siphasher::sip::SipHasher13;
 
 use crate::batch::BatchHeader;
 use crate::bootstrap::Bootstrap;
@@ -88,6 +90,21 @@ impl Machine {
     /// The last batch of a gateway that was applied.
     pub(crate) fn last_batch(&self, gateway: NodeId) -> Option<LastBatch> {
         self.gateways.get(&gateway).copied()
+    }
+
+    /// A hash of all of the state: equal on replicas that have applied the same entries. What goes
+    /// into it is [`crate::consistency::SCHEME`].
+    pub(crate) fn state_hash(&self) -> u64 {
+        let mut hasher = SipHasher13::new();
+        hasher.write_u64(self.store.state_hash());
+        hasher.write_u64(self.gateways.len() as u64);
+        for (gateway, last) in &self.gateways {
+            hasher.write_u64(gateway.0);
+            hasher.write_u64(last.incarnation);
+            hasher.write_u64(last.sequence);
+        }
+        hasher.write(&self.roster.encode());
+        hasher.finish()
     }
 
     /// Begins an entry: its time becomes the log's, and keys that are due by it go.

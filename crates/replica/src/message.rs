@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use raft::{NodeId, Term};
 
+use crate::consistency::StateHash;
+
 /// A message between two nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PeerMessage {
@@ -12,6 +14,8 @@ pub enum PeerMessage {
     Forward(Forward),
     /// The answer if that node did not append it.
     ForwardRefused(ForwardRefused),
+    /// A replica tells what it has found its state to be.
+    StateHash(StateHash),
 }
 
 /// A batch on its way from its gateway to the leader.

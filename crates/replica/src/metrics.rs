@@ -63,6 +63,12 @@ pub struct Metrics {
     pub keyspace_misses: u64,
     /// Whether writes are refused for lack of disk space.
     pub disk_full: bool,
+    /// The newest entry after which a majority was found to have this node's data.
+    pub state_agreed_index: u64,
+    /// Differences found between this node's data and other members'.
+    pub state_mismatches: u64,
+    /// Members whose data differs from this node's.
+    pub members_differing: u64,
     /// Whether reads can be served now.
     pub ready: bool,
 }
@@ -106,6 +112,9 @@ impl Metrics {
             keyspace_hits: keyspace.keyspace_hits,
             keyspace_misses: keyspace.keyspace_misses,
             disk_full: node.consensus.disk_full,
+            state_agreed_index: node.consistency.agreed().0,
+            state_mismatches: node.consistency.mismatches(),
+            members_differing: node.consistency.differing().len() as u64,
             ready: replica.is_ready(),
         }
     }

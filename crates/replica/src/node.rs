@@ -8,6 +8,7 @@ use raft::{LogIndex, NodeId, Role, Term};
 
 use crate::compaction::Compaction;
 use crate::config::{ClientId, Config, HostStats, Now, PeerInfo};
+use crate::consistency::Consistency;
 use crate::machine::Machine;
 use crate::membership::Wish;
 use crate::output::Shutdown;
@@ -34,6 +35,8 @@ pub(crate) struct Node {
     pub(crate) pubsub: PubSub,
     /// Snapshots of this node.
     pub(crate) compaction: Compaction,
+    /// What is known of the states of the members.
+    pub(crate) consistency: Consistency,
     /// Counters for INFO and metrics.
     pub(crate) stats: Stats,
     /// Slow commands.

@@ -1,6 +1,7 @@
 //! One replica of one group: Raft, the state machine, and this node's clients, driven by a shell.
 
 mod apply;
+mod checks;
 mod membership;
 mod snapshots;
 mod start;
@@ -19,6 +20,7 @@ use crate::batch::BatchReader;
 use crate::commands;
 use crate::compaction::Compaction;
 use crate::config::{ClientId, ClientInfo, Config, Disconnect, HostStats, Now, PeerInfo};
+use crate::consistency::Consistency;
 use crate::execute;
 use crate::gateway::Gateway;
 use crate::machine::Machine;
@@ -134,6 +136,7 @@ impl Replica {
             sessions: Sessions::default(),
             pubsub: PubSub::default(),
             compaction: Compaction::default(),
+            consistency: Consistency::default(),
             stats: Stats::default(),
             slowlog: Slowlog::default(),
             members: start::members(&config),
@@ -238,6 +241,7 @@ impl Replica {
         match message {
             PeerMessage::Raft(message) => self.step(from, message),
             PeerMessage::Forward(forward) => self.forwarded(from, forward),
+            PeerMessage::StateHash(told) => self.state_told(from, told),
             PeerMessage::ForwardRefused(refusal) => {
                 self.gateway.refused(from, &refusal);
                 self.answer_refused();
@@ -433,7 +437,7 @@ impl Replica {
 
     /// A hash of the replicated state: equal on replicas that have applied the same index.
     pub fn state_hash(&self) -> u64 {
-        self.node.machine.store.state_hash()
+        self.node.machine.state_hash()
     }
 
     fn set_now(&mut self, now: Now) {

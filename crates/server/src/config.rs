@@ -154,6 +154,10 @@ settings! {
     /// catches up from the log.
     "log-tail-size" log_tail_size: ByteSize, "SIZE", "32MiB";
 
+    /// How many entries of the log lie between two comparisons of the nodes' data; 0 for none. A node
+    /// that differs from the majority stops.
+    "state-check-entries" state_check_entries: u32, "COUNT", "0";
+
     /// Bytes of a snapshot written per second, so that the log's own writes are not
     /// held up. It does not bind while the disk runs short of space.
     "snapshot-bytes-per-second" snapshot_bytes_per_second: ByteSize, "SIZE", "64MiB";

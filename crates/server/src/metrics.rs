@@ -423,6 +423,11 @@ fn counters(snapshot: &Snapshot) -> Vec<Figure> {
             "Commands answered with UNCERTAIN",
             replica.uncertain,
         ),
+        (
+            "state_mismatches",
+            "Differences found between this node's data and that of other nodes: an alarm",
+            replica.state_mismatches,
+        ),
         ("keys_expired", "Keys that expired", replica.keys_expired),
         (
             "keyspace_hits",

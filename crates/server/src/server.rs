@@ -433,6 +433,7 @@ fn replica_config(
         snapshot_log_bytes_min: config.snapshot_log_size_min.0,
         snapshot_log_bytes_max: config.snapshot_log_size_max.0,
         snapshot_state_percent: config.snapshot_log_percent.into(),
+        state_check_entries: config.state_check_entries.into(),
         log_tail_bytes: config.log_tail_size.0,
         clients_max: clients_possible,
         output_bytes_max: config.client_output_limit.bytes(),

@@ -394,6 +394,15 @@ fn raft(node: &Node, fields: &mut Fields) {
     fields.add("raft_last_index", consensus.last.0);
     fields.add("raft_voters", list(true));
     fields.add("raft_learners", list(false));
+    let differing = node.consistency.differing();
+    let differing = differing
+        .iter()
+        .map(|(id, index)| format!("{}@{index}", id.0));
+    fields.add("state_agreed_index", node.consistency.agreed().0);
+    fields.add(
+        "state_differing_nodes",
+        differing.collect::<Vec<_>>().join(","),
+    );
 }
 
 /// `avg_ttl` is 0: it is not kept.

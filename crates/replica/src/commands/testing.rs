@@ -7,6 +7,7 @@ use resp::{Encoder, Protocol};
 
 use crate::compaction::Compaction;
 use crate::config::{ClientId, ClientInfo, Config, HostStats, NodeInfo, Now};
+use crate::consistency::Consistency;
 use crate::machine::Machine;
 use crate::membership::Wish;
 use crate::node::{Consensus, Member, Node};
@@ -48,6 +49,7 @@ impl Node {
             sessions: Sessions::default(),
             pubsub: PubSub::default(),
             compaction: Compaction::default(),
+            consistency: Consistency::default(),
             stats: Stats::default(),
             slowlog: Slowlog::default(),
             members: (1..=count).map(|id| (NodeId(id), member(id))).collect(),
@@ -190,6 +192,7 @@ fn config(count: u64) -> Config {
         snapshot_log_bytes_max: Config::SNAPSHOT_LOG_BYTES_MAX,
         snapshot_state_percent: Config::SNAPSHOT_STATE_PERCENT,
         log_tail_bytes: Config::LOG_TAIL_BYTES,
+        state_check_entries: Config::STATE_CHECK_ENTRIES,
         clients_max: 10_000,
         output_bytes_max: 64 << 20,
         requirepass: None,

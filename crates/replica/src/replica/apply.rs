@@ -42,6 +42,7 @@ impl Replica {
             },
             EntryKind::Batch => self.apply_batch(&entry.payload),
         }
+        self.check_state(entry.id.index);
     }
 
     fn apply_batch(&mut self, payload: &Bytes) {

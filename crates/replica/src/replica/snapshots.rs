@@ -90,6 +90,7 @@ impl Replica {
         let stats = self.node.machine.store.stats();
         machine.store.continue_stats(stats);
         let retired = std::mem::replace(&mut self.node.machine, machine);
+        self.node.consistency.forget(self.node.config.node);
         self.node.consensus.applied = meta.last.index;
         self.node.compaction.note_loaded(&meta, bytes);
         self.node.stats.snapshots_installed += 1;

@@ -135,6 +135,9 @@ pub struct Node {
     pub sent: BTreeMap<ClientId, Vec<u8>>,
     /// Where replies were made, since the start of the process.
     pub witnesses: Vec<Witness>,
+    /// Why the replica could not go on. A test that does not expect it fails.
+    pub fatal: Option<String>,
+    pub may_fail: bool,
     /// Clients that the replica said may be read again.
     pub resumed: BTreeSet<ClientId>,
 }
@@ -244,6 +247,7 @@ impl World {
             snapshot_log_bytes_max: Config::SNAPSHOT_LOG_BYTES_MAX,
             snapshot_state_percent: Config::SNAPSHOT_STATE_PERCENT,
             log_tail_bytes: Config::LOG_TAIL_BYTES,
+            state_check_entries: 16,
             clients_max: 10_000,
             output_bytes_max: 64 << 20,
             requirepass: None,
@@ -447,6 +451,11 @@ impl World {
         };
         let mut output = std::mem::take(&mut node.output);
         replica.drain(now, &mut output);
+        if node.may_fail && output.fatal.is_some() {
+            node.fatal = output.fatal.take();
+            self.crash(id);
+            return true;
+        }
         assert_eq!(output.fatal, None, "node {} cannot go on", node.id);
         let mut busy = !output.messages.is_empty() || !output.writes.is_empty();
         let messages = std::mem::take(&mut output.messages);
@@ -693,6 +702,8 @@ impl Node {
             unwritten: BTreeSet::new(),
             sent: BTreeMap::new(),
             witnesses: Vec::new(),
+            fatal: None,
+            may_fail: false,
             resumed: BTreeSet::new(),
         }
     }

@@ -14,7 +14,7 @@ use raft::{
     RequestPreVote, RequestPreVoteResponse, RequestVote, RequestVoteResponse, Round, Session, Term,
     TimeoutNow,
 };
-use replica::{Forward, ForwardRefused, PeerMessage, Refusal};
+use replica::{Forward, ForwardRefused, PeerMessage, Refusal, StateHash};
 use thiserror::Error;
 
 use super::frame::{FRAME_BYTES_MAX, begin_frame, finish_frame};
@@ -150,6 +150,12 @@ pub fn decode_message(scope: Scope, body: Bytes) -> Result<Incoming, DecodeError
         Body::ForwardRefused(refused) => {
             PeerMessage::ForwardRefused(forward_refused_from_wire(refused)?)
         }
+        Body::StateHash(told) => PeerMessage::StateHash(StateHash {
+            index: LogIndex(told.index),
+            scheme: told.scheme,
+            hash: told.hash,
+            is_answer: told.is_answer,
+        }),
         Body::AppendEntries(append) => PeerMessage::Raft(append_from_wire(append)?.into()),
         other => PeerMessage::Raft(raft_from_wire(other)?),
     };
@@ -245,6 +251,12 @@ fn message_body(message: &PeerMessage) -> Body {
             sequence: refused.sequence,
             reason: refusal_code(refused.reason),
             leader: refused.leader.map_or(0, |leader| leader.0),
+        }),
+        PeerMessage::StateHash(told) => Body::StateHash(wire::StateHash {
+            index: told.index.0,
+            scheme: told.scheme,
+            hash: told.hash,
+            is_answer: told.is_answer,
         }),
     }
 }
@@ -344,6 +356,7 @@ fn raft_from_wire(body: Body) -> Result<Message, DecodeError> {
         Body::AppendEntries(_)
         | Body::Forward(_)
         | Body::ForwardRefused(_)
+        | Body::StateHash(_)
         | Body::Ping(_)
         | Body::Pong(_)
         | Body::Refused(_) => return Err(DecodeError::UnknownKind),

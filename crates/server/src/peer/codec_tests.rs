@@ -170,8 +170,21 @@ fn refused() -> impl Strategy<Value = PeerMessage> {
     )
 }
 
+fn state_hash() -> impl Strategy<Value = PeerMessage> {
+    let numbers = (any::<u64>(), any::<u32>(), any::<u64>(), any::<bool>());
+    numbers.prop_map(|(index, scheme, hash, is_answer)| {
+        PeerMessage::StateHash(StateHash {
+            index: LogIndex(index),
+            scheme,
+            hash,
+            is_answer,
+        })
+    })
+}
+
 fn message() -> impl Strategy<Value = PeerMessage> {
     prop_oneof![
+        state_hash(),
         append().prop_map(PeerMessage::Raft),
         small_message().prop_map(PeerMessage::Raft),
         forward(),

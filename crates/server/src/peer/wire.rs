@@ -88,7 +88,7 @@ pub(crate) struct Frame {
     pub(crate) group: u64,
     #[prost(
         oneof = "Body",
-        tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 32, 33, 48, 49, 50"
+        tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 32, 33, 34, 48, 49, 50"
     )]
     pub(crate) body: Option<Body>,
 }
@@ -122,6 +122,8 @@ pub(crate) enum Body {
     Forward(Forward),
     #[prost(message, tag = "33")]
     ForwardRefused(ForwardRefused),
+    #[prost(message, tag = "34")]
+    StateHash(StateHash),
     /// The dialler asks whether the acceptor still lives; the number comes back in the pong.
     #[prost(fixed64, tag = "48")]
     Ping(u64),
@@ -272,4 +274,16 @@ pub(crate) struct ForwardRefused {
     /// Zero stands for none.
     #[prost(uint64, tag = "5")]
     pub(crate) leader: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(crate) struct StateHash {
+    #[prost(uint64, tag = "1")]
+    pub(crate) index: u64,
+    #[prost(uint32, tag = "2")]
+    pub(crate) scheme: u32,
+    #[prost(fixed64, tag = "3")]
+    pub(crate) hash: u64,
+    #[prost(bool, tag = "4")]
+    pub(crate) is_answer: bool,
 }

@@ -179,6 +179,7 @@ pub(super) fn replica() -> Replica {
         snapshot_log_bytes_max: Config::SNAPSHOT_LOG_BYTES_MAX,
         snapshot_state_percent: Config::SNAPSHOT_STATE_PERCENT,
         log_tail_bytes: Config::LOG_TAIL_BYTES,
+        state_check_entries: 16,
         clients_max: 10,
         output_bytes_max: 1 << 20,
         requirepass: None,

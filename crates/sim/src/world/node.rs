@@ -258,6 +258,7 @@ impl Node {
             snapshot_log_bytes_max: Config::SNAPSHOT_LOG_BYTES_MAX,
             snapshot_state_percent: Config::SNAPSHOT_STATE_PERCENT,
             log_tail_bytes: Config::LOG_TAIL_BYTES,
+            state_check_entries: 16,
             clients_max: 100,
             output_bytes_max: 1 << 20,
             requirepass: None,

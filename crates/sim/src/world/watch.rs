@@ -184,5 +184,6 @@ pub(super) fn message_text(message: &PeerMessage) -> String {
             "ForwardRefused t{} #{} {:?}",
             refused.term.0, refused.sequence, refused.reason
         ),
+        PeerMessage::StateHash(told) => format!("StateHash {} {:016x}", told.index, told.hash),
     }
 }
