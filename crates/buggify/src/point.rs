@@ -59,6 +59,10 @@ points! {
     LeaderKeepsOffice;
     /// `raft`: a round is not answered ahead of an acceptance that waits for the disk.
     RoundNotEchoedEarly;
+    /// `raft`: the log is cut to the end of the snapshot, although a tail was to be kept.
+    LogTailCut;
+    /// `raft`: a follower whose log is being compared is sent a snapshot, although the log would do.
+    SnapshotSentUnneeded;
     /// `wal`: the next segment is begun although the present one has room.
     SegmentFullEarly;
     /// `wal`: nothing is prepared ahead.

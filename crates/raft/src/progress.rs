@@ -462,4 +462,60 @@ mod tests {
             "there was an acknowledgement since the last heartbeat"
         );
     }
+
+    fn in_need() -> Progress {
+        let mut progress = replicating();
+        progress.needs_snapshot();
+        assert!(progress.take_snapshot_due() && !progress.take_snapshot_due());
+        progress
+    }
+
+    #[test]
+    fn snapshot_is_asked_for_again_only_after_a_failure_and_some_patience() {
+        let mut progress = in_need();
+        for _ in 0..1_000 {
+            progress.tick();
+            progress.heartbeat();
+            progress.heartbeat_answered();
+        }
+        assert!(progress.is_snapshot(), "a transfer may take its time");
+        progress.snapshot_sent(LogIndex(9), false, 3);
+        for _ in 0..2 {
+            progress.tick();
+            assert!(progress.is_snapshot() && !progress.take_snapshot_due());
+        }
+        progress.tick();
+        assert!(!progress.is_snapshot() && !progress.is_silent());
+    }
+
+    #[test]
+    fn snapshot_that_arrived_is_continued_behind_its_end() {
+        let mut progress = in_need();
+        progress.snapshot_sent(LogIndex(9), true, 3);
+        assert_eq!(progress.next_index, LogIndex(10));
+        assert!(matches!(
+            progress.state,
+            ProgressState::Probe { waiting: false }
+        ));
+        progress.accepted(LogIndex(9), LogIndex(7));
+        progress.snapshot_sent(LogIndex(4), false, 3);
+        assert!(progress.is_replicating(), "that was another transfer");
+    }
+
+    #[test]
+    fn acceptance_ends_the_need_of_a_snapshot_if_the_log_continues_it() {
+        let mut progress = in_need();
+        progress.accepted(LogIndex(6), LogIndex(7));
+        assert!(progress.is_snapshot());
+        progress.accepted(LogIndex(7), LogIndex(7));
+        assert!(progress.is_replicating());
+        assert_eq!(progress.next_index, LogIndex(8));
+    }
+
+    #[test]
+    fn lost_connection_ends_the_need_of_a_snapshot() {
+        let mut progress = in_need();
+        progress.disconnected();
+        assert!(!progress.is_snapshot() && progress.is_silent());
+    }
 }

@@ -206,16 +206,20 @@ impl Raft {
                     self.advance_commit();
                 }
             }
-            AppendOutcome::Rejected { prev, hint } => {
-                if progress.is_current_rejection(prev) && prev <= self.log.base().index {
+            AppendOutcome::Rejected { prev, hint } if progress.is_current_rejection(prev) => {
+                let base = self.log.base();
+                let is_too_far_behind = prev <= base.index
+                    || (base != EntryId::ZERO && buggify::point(Point::SnapshotSentUnneeded));
+                if is_too_far_behind {
                     progress.needs_snapshot();
-                } else if progress.is_current_rejection(prev) {
+                } else {
                     // Below the hint the follower's terms are not above the hint's, so neither
                     // can the meeting point be where this log's are.
                     let meeting = self.log.last_at_most(hint.index.min(prev), hint.term);
                     progress.probe_from(meeting.index.min(prev.previous()));
                 }
             }
+            AppendOutcome::Rejected { .. } => {}
         }
         self.release_reads();
     }

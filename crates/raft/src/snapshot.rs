@@ -15,8 +15,8 @@
 //!
 //! Whatever the moment of a crash, a start therefore finds a snapshot that meets the log, or one
 //! that is ahead of it. The second is a crash in the midst of an installation: `Log::new` finishes
-//! it. (Rabia and openraft could each be left with a gap between the two: rr issue 43, openraft
-//! pull requests 559 and 561.)
+//! it. (Redisraft and openraft could each be left with a gap between the two: redisraft issue 43,
+//! openraft issues 559 and 561.)
 //!
 //! # A follower that is too far behind
 //!
@@ -26,7 +26,7 @@
 //! shell's; it ends with [`Raft::snapshot_sent`], or earlier, when the follower acknowledges what
 //! it has installed.
 
-use buggify::Canary;
+use buggify::{Canary, Point};
 
 use crate::membership::ConfState;
 use crate::message::{AppendEntriesResponse, AppendOutcome};
@@ -95,6 +95,10 @@ impl Raft {
         if last.index > self.snapshot.last.index {
             self.snapshot = snapshot;
         }
+        let cut_to = match buggify::point(Point::LogTailCut) {
+            false => cut_to,
+            true => self.snapshot.last.index,
+        };
         let cut = cut_to.min(self.snapshot.last.index).min(self.log.durable());
         self.compact_to(cut);
         self.check();
