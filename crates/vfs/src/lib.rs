@@ -122,6 +122,12 @@ pub trait File: Send {
     /// inside cannot run out of it. New bytes read as zeros.
     fn allocate(&mut self, len: u64) -> io::Result<()>;
 
+    /// Lets go of what the kernel keeps of a range in memory, so that the next read asks the disk. It is a
+    /// wish: what is not durable stays, and where the system has no such call nothing happens.
+    fn forget_cached(&self, _offset: u64, _len: u64) -> io::Result<()> {
+        Ok(())
+    }
+
     /// The file's length in bytes.
     fn len(&self) -> io::Result<u64>;
 

@@ -162,6 +162,13 @@ impl File for StdFile {
         self.write_zeros_to(len)
     }
 
+    #[cfg(target_os = "linux")]
+    fn forget_cached(&self, offset: u64, len: u64) -> io::Result<()> {
+        let len = std::num::NonZeroU64::new(len);
+        rustix::fs::fadvise(&self.file, offset, len, rustix::fs::Advice::DontNeed)?;
+        Ok(())
+    }
+
     fn len(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
     }

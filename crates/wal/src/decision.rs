@@ -60,6 +60,8 @@ pub struct FileSeen {
     pub rest_is_zeros: bool,
     /// Whether a later file has an intact header.
     pub is_followed: bool,
+    /// Whether its number is below the oldest one that the newest intact header says is needed.
+    pub is_obsolete: bool,
 }
 
 /// What a segment file is.
@@ -69,6 +71,8 @@ pub enum FileVerdict {
     InUse,
     /// It was prepared and not used yet.
     Spare,
+    /// No group needs it any more, whatever it holds: left by a removal that was interrupted.
+    Obsolete,
     /// It was prepared and not used, and cannot be: removed, and prepared again when needed.
     Discard,
     /// It was written by a newer version of this software.
@@ -79,6 +83,9 @@ pub enum FileVerdict {
 
 /// Decides what a segment file is.
 pub fn judge_file(seen: FileSeen) -> FileVerdict {
+    if seen.is_obsolete {
+        return FileVerdict::Obsolete;
+    }
     match seen.header {
         HeaderSeen::Newer => FileVerdict::Newer,
         HeaderSeen::Foreign => FileVerdict::Damaged(Why::Foreign),

@@ -280,23 +280,20 @@ fn judge_files<'a>(
     let mut expected = oldest;
     let mut is_discarding = false;
     for file in files {
-        if file.number < oldest {
-            // Left by a removal that was interrupted. What it holds does not matter any more.
-            examination.obsolete.push((file.number, file.len));
-            continue;
-        }
-        let seen = observe_file(file, identity, spare_bytes, last_intact).map_err(|source| {
-            ExamineError::Io {
-                operation: "read",
-                path: file.path.clone(),
-                source,
-            }
-        })?;
-        if file.number != expected {
+        let seen =
+            observe_file(file, identity, spare_bytes, last_intact, oldest).map_err(|source| {
+                ExamineError::Io {
+                    operation: "read",
+                    path: file.path.clone(),
+                    source,
+                }
+            })?;
+        if !seen.is_obsolete && file.number != expected {
             return Err(damaged(expected, 0, Why::Missing));
         }
-        expected = file.number.saturating_add(1);
+        expected = expected.max(file.number.saturating_add(1));
         match judge_file(seen) {
+            FileVerdict::Obsolete => examination.obsolete.push((file.number, file.len)),
             FileVerdict::InUse => in_use.push(file),
             // Spares are used in order: one behind a file that is discarded would never be.
             FileVerdict::Spare if is_discarding => examination.discards.push(file.path.clone()),
@@ -332,7 +329,9 @@ fn observe_file(
     identity: Identity,
     spare_bytes: Option<u64>,
     last_intact: Option<u64>,
+    oldest: u64,
 ) -> io::Result<FileSeen> {
+    let is_obsolete = file.number < oldest;
     let header = match &file.header {
         Ok((header, _)) if header.version > FORMAT_VERSION => HeaderSeen::Newer,
         Ok((header, _)) if header.identity != identity => HeaderSeen::Foreign,
@@ -345,12 +344,13 @@ fn observe_file(
         Err(_) => spare_bytes.is_none_or(|bytes| bytes == file.len),
     };
     let is_followed = last_intact.is_some_and(|last| last > file.number);
-    let rest_is_zeros = file.header.is_ok() || rest_is_zeros(file)?;
+    let rest_is_zeros = is_obsolete || file.header.is_ok() || rest_is_zeros(file)?;
     Ok(FileSeen {
         header,
         length_is_right,
         rest_is_zeros,
         is_followed,
+        is_obsolete,
     })
 }
 

@@ -6,8 +6,8 @@
 //! being written, and then begins again. A record may be larger than a piece: the checksum of its
 //! body is carried from piece to piece.
 //!
-//! What it reads comes from the kernel's cache as long as it is there: damage on the disk beneath
-//! shows when the cache has let go of it.
+//! Complete segments are read from the disk, not from what the kernel remembers of it, as far as it
+//! heeds the wish; of the one being written the newest part may come from memory.
 
 use vfs::File;
 
@@ -186,7 +186,9 @@ impl Wal {
                 let path = self.dir.join(segment_name(segment));
                 cursor.file = Some(self.vfs.open_read(&path).map_err(failed)?);
             }
-            cursor.file.as_deref().expect("it was just opened")
+            let file = cursor.file.as_deref().expect("it was just opened");
+            file.forget_cached(offset, len).map_err(failed)?;
+            file
         };
         let read = file.read_full_at(offset, &mut bytes).map_err(failed)?;
         if read < bytes.len() {

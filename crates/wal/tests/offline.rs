@@ -87,7 +87,10 @@ fn damage_is_reported_where_it_is() {
         text.contains(&format!("segment {segment} is damaged at offset {offset}")),
         "{text}"
     );
-    assert!(text.contains("new node id"), "{text}");
+    assert!(
+        text.contains("replace the node by one with a new id"),
+        "{text}"
+    );
     let last = report.segments.last().unwrap();
     assert_eq!(last.state, SegmentState::NotRead);
 }

@@ -44,11 +44,12 @@ fn all_stops() -> impl Iterator<Item = StopSeen> {
 
 fn all_files() -> impl Iterator<Item = FileSeen> {
     HEADERS.into_iter().flat_map(|header| {
-        (0..8).map(move |bits| FileSeen {
+        (0..16).map(move |bits| FileSeen {
             header,
             length_is_right: bits & 1 != 0,
             rest_is_zeros: bits & 2 != 0,
             is_followed: bits & 4 != 0,
+            is_obsolete: bits & 8 != 0,
         })
     })
 }
@@ -114,13 +115,17 @@ fn a_segment_is_clean_only_if_nothing_stands_behind_its_last_record() {
 }
 
 fn file_by_rows(seen: FileSeen) -> FileVerdict {
-    use FileVerdict::{Damaged, Discard, InUse, Newer, Spare};
+    use FileVerdict::{Damaged, Discard, InUse, Newer, Obsolete, Spare};
     let FileSeen {
         header,
         length_is_right,
         rest_is_zeros,
         is_followed,
+        is_obsolete,
     } = seen;
+    if is_obsolete {
+        return Obsolete;
+    }
     match (header, length_is_right, rest_is_zeros, is_followed) {
         (HeaderSeen::Newer, _, _, _) => Newer,
         (HeaderSeen::Foreign, _, _, _) => Damaged(Why::Foreign),
@@ -137,9 +142,17 @@ fn file_by_rows(seen: FileSeen) -> FileVerdict {
 
 #[test]
 fn every_file_is_judged_as_the_table_says() {
-    assert_eq!(all_files().count(), 64);
+    assert_eq!(all_files().count(), 128);
     for seen in all_files() {
         assert_eq!(judge_file(seen), file_by_rows(seen), "{seen:?}");
+    }
+}
+
+#[test]
+fn only_a_file_that_nobody_needs_is_obsolete() {
+    for seen in all_files() {
+        let is_obsolete = judge_file(seen) == FileVerdict::Obsolete;
+        assert_eq!(is_obsolete, seen.is_obsolete, "{seen:?}");
     }
 }
 
