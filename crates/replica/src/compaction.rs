@@ -24,6 +24,10 @@ const RETRY_US_MAX: u64 = 60_000_000;
 /// How finely the tail of the log is measured: marks per tail that is kept.
 const MARKS_PER_TAIL: u64 = 16;
 
+/// The log that makes a snapshot due, so many times over, is kept at most for followers that are being
+/// sent a snapshot or the entries behind it.
+const HELD_PARTS: u64 = 2;
+
 /// A state larger than this is not written only because the node stops.
 const CHEAP_STATE_BYTES_MAX: u64 = 32 << 20;
 
@@ -96,9 +100,13 @@ impl Compaction {
     pub(crate) fn note_applied(&mut self, config: &Config, index: LogIndex, bytes: usize) {
         self.applied_bytes += bytes as u64;
         self.applied_entries += 1;
-        let apart = config.log_tail_bytes / MARKS_PER_TAIL;
+        let measured = match config.log_tail_bytes {
+            0 => config.snapshot_log_bytes_min,
+            tail => tail,
+        };
+        let apart = measured / MARKS_PER_TAIL;
         let marked = self.marks.back().map_or(0, |&(_, bytes)| bytes);
-        if config.log_tail_bytes > 0 && self.applied_bytes - marked > apart {
+        if self.applied_bytes - marked > apart {
             self.marks.push_back((index, self.applied_bytes));
         }
     }
@@ -245,24 +253,41 @@ impl Compaction {
 
     /// Up to where the log may be cut, so that a follower that is behind by less than
     /// [`Config::log_tail_bytes`] need not be sent a snapshot.
-    pub(crate) fn cut_to(&mut self, config: &Config) -> LogIndex {
+    ///
+    /// What is behind `needed` stays as well, for a follower that is on its way: without that, one
+    /// that is sent a snapshot under a full load would find the log cut beyond it when it has
+    /// installed it, and be sent the next one, for ever. That costs [`Compaction::held_bytes_max`]
+    /// at most: one that is slower than the load is not waited for.
+    pub(crate) fn cut_to(&mut self, config: &Config, needed: Option<LogIndex>) -> LogIndex {
+        let mut cut_to = self.place_before(config.log_tail_bytes);
+        if let Some(needed) = needed
+            && needed < cut_to
+        {
+            cut_to = needed.max(self.place_before(self.held_bytes_max(config)));
+        }
+        self.marks.retain(|&(index, _)| index > cut_to);
+        cut_to
+    }
+
+    /// The bytes of log that are kept at most for followers that are on their way.
+    fn held_bytes_max(&self, config: &Config) -> u64 {
+        let held = self.log_bytes_max(config).saturating_mul(HELD_PARTS);
+        held.saturating_add(config.log_tail_bytes)
+    }
+
+    /// The last known place in the log, up to the newest snapshot, that has at least so many bytes
+    /// behind it.
+    fn place_before(&self, bytes: u64) -> LogIndex {
         let Some(last) = self.last else {
             return LogIndex(0);
         };
-        let spare = self.applied_bytes.saturating_sub(config.log_tail_bytes);
+        let spare = self.applied_bytes.saturating_sub(bytes);
         if last.cut.bytes <= spare {
-            self.marks.retain(|&(index, _)| index > last.last.index);
             return last.last.index;
         }
-        let mut cut_to = LogIndex(0);
-        while let Some(&(index, bytes)) = self.marks.front()
-            && bytes <= spare
-            && index <= last.last.index
-        {
-            cut_to = index;
-            self.marks.pop_front();
-        }
-        cut_to
+        let fits = |&&(index, bytes): &&(LogIndex, u64)| bytes <= spare && index <= last.last.index;
+        let mark = self.marks.iter().take_while(fits).last();
+        mark.map_or(LogIndex(0), |&(index, _)| index)
     }
 
     /// How much log makes a snapshot due.
@@ -289,5 +314,102 @@ impl Compaction {
             entries: self.applied_entries,
             changes: self.changes,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use raft::{ClusterId, ConfState, GroupId, NodeId, Term};
+
+    use super::*;
+    use crate::config::NodeInfo;
+
+    const NOW: Now = Now {
+        wall_ms: 0,
+        mono_us: 0,
+    };
+
+    fn config() -> Config {
+        Config {
+            cluster: ClusterId(1),
+            group: GroupId(1),
+            node: NodeId(1),
+            incarnation: 1,
+            members: BTreeMap::from([(NodeId(1), String::new())]),
+            tick_ms: 10,
+            election_timeout_ms: 100,
+            heartbeat_ms: 10,
+            seed: 1,
+            cluster_secret: [0; 16],
+            request_timeout_ms: 1000,
+            entry_bytes_max: 1 << 20,
+            batch_bytes_max: 1 << 20,
+            unapplied_bytes_max: 1 << 20,
+            snapshot_log_bytes_min: 10_000,
+            snapshot_log_bytes_max: 10_000,
+            snapshot_state_percent: 100,
+            log_tail_bytes: 1_600,
+            clients_max: 1,
+            output_bytes_max: 1,
+            requirepass: None,
+            client_addr: String::new(),
+            info: NodeInfo::default(),
+        }
+    }
+
+    /// Entries of 100 bytes up to `last`, and a snapshot of them.
+    fn after(config: &Config, last: u64) -> Compaction {
+        let mut compaction = Compaction::default();
+        for index in 1..=last {
+            compaction.note_applied(config, LogIndex(index), 100);
+        }
+        let last = EntryId {
+            term: Term(1),
+            index: LogIndex(last),
+        };
+        compaction.begin(last, NOW);
+        assert!(compaction.succeed(last, 1, NOW));
+        compaction
+    }
+
+    #[test]
+    fn a_tail_is_kept_behind_the_cut() {
+        let config = config();
+        let cut = after(&config, 1000).cut_to(&config, None).0;
+        assert!((980..=984).contains(&cut), "{cut}");
+    }
+
+    #[test]
+    fn what_a_follower_on_its_way_needs_is_kept_within_a_bound() {
+        let config = config();
+        let cut_for = |needed| {
+            after(&config, 1000)
+                .cut_to(&config, Some(LogIndex(needed)))
+                .0
+        };
+        // Twice 10 000 bytes and the tail are 216 entries.
+        assert_eq!(cut_for(900), 900);
+        assert!((980..=984).contains(&cut_for(2000)));
+        assert!((780..=784).contains(&cut_for(1)), "{}", cut_for(1));
+    }
+
+    #[test]
+    fn marks_are_kept_only_where_the_log_is() {
+        let config = config();
+        let mut compaction = after(&config, 1000);
+        let cut = compaction.cut_to(&config, Some(LogIndex(900)));
+        assert!(compaction.marks.iter().all(|&(index, _)| index > cut));
+        let meta = SnapshotMeta {
+            last: EntryId {
+                term: Term(2),
+                index: LogIndex(2000),
+            },
+            time_ms: 0,
+            conf: ConfState::of_voters([NodeId(1)]),
+        };
+        compaction.note_loaded(&meta, 1);
+        assert_eq!(compaction.marks.len(), 1);
     }
 }

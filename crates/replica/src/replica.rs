@@ -6,7 +6,7 @@ mod membership;
 mod snapshots;
 mod start;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use buggify::Point;
 use bytes::Bytes;
@@ -70,6 +70,8 @@ pub struct Replica {
     pub(crate) waiting: BTreeSet<ClientId>,
     /// Clients that may be read again.
     pub(crate) resumed: Vec<ClientId>,
+    /// Followers that are being sent a snapshot, and the last entry in it.
+    sending: BTreeMap<NodeId, LogIndex>,
     /// Runs of reads that met a key due by the clock: they go through the log.
     deferred: Plan,
     /// The index up to which a time entry of ours must be applied before another is proposed.
@@ -164,6 +166,7 @@ impl Replica {
             messages: Vec::new(),
             waiting: BTreeSet::new(),
             resumed: Vec::new(),
+            sending: BTreeMap::new(),
             deferred: Plan::default(),
             time_entry: None,
             clients_checked_us: now.mono_us,

@@ -54,6 +54,10 @@ const PEER_IDLE_MIN: Duration = Duration::from_secs(2);
 /// That time in election timeouts, where those are long.
 const PEER_IDLE_ELECTIONS: u32 = 10;
 
+/// Segments of the log beside those with entries that are needed: the one being written, one prepared,
+/// and two that are about to be removed.
+const SPARE_SEGMENTS: u64 = 4;
+
 /// Batches of this gateway that are not applied may hold this many entries' worth of bytes.
 const UNAPPLIED_ENTRIES: usize = 4;
 
@@ -556,6 +560,10 @@ fn snapshot_settings(config: &Config, cluster: ClusterId) -> SnapshotSettings {
             group: GROUP,
         },
         bytes_per_second: config.snapshot_bytes_per_second.0,
+        log_percent: config.snapshot_log_percent.into(),
+        log_bytes_min: config.snapshot_log_size_min.0,
+        log_bytes_max: config.snapshot_log_size_max.0,
+        log_bytes_spare: config.log_tail_size.0 + SPARE_SEGMENTS * config.wal_segment_size.0,
         send_bytes_per_second: config.snapshot_send_bytes_per_second.0,
     }
 }

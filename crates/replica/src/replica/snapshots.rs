@@ -6,7 +6,7 @@
 
 use buggify::Canary;
 use bytes::Bytes;
-use raft::{EntryId, NodeId, SnapshotMeta};
+use raft::{EntryId, LogIndex, NodeId, SnapshotMeta};
 
 use crate::config::{ClientId, Now};
 use crate::execute;
@@ -33,7 +33,8 @@ impl Replica {
             return;
         }
         tracing::info!(index = meta.last.index.0, bytes, "took a snapshot");
-        let cut_to = self.node.compaction.cut_to(&self.node.config);
+        let needed = self.needed_by_followers();
+        let cut_to = self.node.compaction.cut_to(&self.node.config, needed);
         self.raft.snapshot_taken(meta, cut_to);
     }
 
@@ -55,10 +56,18 @@ impl Replica {
         self.node.compaction.forget_last();
     }
 
+    /// The transfer of a snapshot of the entries up to `last` to a follower has begun: the log behind
+    /// it is kept until it has ended, within a bound.
+    pub fn snapshot_sending(&mut self, now: Now, to: NodeId, last: EntryId) {
+        self.set_now(now);
+        self.sending.insert(to, last.index);
+    }
+
     /// The transfer of a snapshot to a follower has ended: that of the entries up to `last`, if it
     /// came so far that one was chosen. Whether the follower has it now, installed and durable.
     pub fn snapshot_sent(&mut self, now: Now, to: NodeId, last: EntryId, is_installed: bool) {
         self.set_now(now);
+        self.sending.remove(&to);
         self.raft.snapshot_sent(to, last, is_installed);
     }
 
@@ -160,6 +169,23 @@ impl Replica {
         if is_used {
             self.fatal = Some(NUMBERS_USED.to_owned());
         }
+    }
+
+    /// The entry behind which followers that are connected, or being sent a snapshot, need the log.
+    fn needed_by_followers(&self) -> Option<LogIndex> {
+        if !self.raft.is_leader() {
+            return None;
+        }
+        let first = self.node.consensus.first;
+        let members = self.node.members.iter();
+        let others = members.filter(|&(node, _)| *node != self.node.config.node);
+        let needed = others.filter_map(|(node, member)| {
+            let matched = LogIndex(member.matched);
+            let sent = self.sending.get(node).copied();
+            // One that is behind the beginning of the log is helped by a snapshot only.
+            sent.or((member.connected && matched.next() >= first).then_some(matched))
+        });
+        needed.min()
     }
 
     /// Answers what a snapshot contains of this gateway's batches.

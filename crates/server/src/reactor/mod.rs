@@ -388,6 +388,7 @@ impl Reactor {
             return;
         }
         self.next_publish_us = now.mono_us + PUBLISH_INTERVAL_US;
+        self.judge_urgency();
         let mut metrics = self.parts.replica.metrics();
         self.judge_readiness(now, &mut metrics);
         if now.mono_us >= self.next_host_us {

@@ -15,6 +15,7 @@ pub(super) struct Desk {
     completions: Vec<Completion>,
     /// Followers that need a newer snapshot than there is: one is being taken.
     waiting: Vec<SendSnapshot>,
+    is_disk_low: bool,
 }
 
 impl Reactor {
@@ -87,10 +88,19 @@ impl Reactor {
     /// The disk runs short of space, or does no longer: a snapshot is what lets the log be cut.
     pub(super) fn disk_space(&mut self, now: Now, is_low: bool) {
         self.parts.replica.disk_space(now, is_low);
-        self.parts.snapshots.set_urgent(is_low);
+        self.desk.is_disk_low = is_low;
+        self.judge_urgency();
         if is_low {
             self.parts.replica.request_snapshot(now);
         }
+    }
+
+    /// Looks whether the log grows faster than snapshots let it be cut.
+    pub(super) fn judge_urgency(&mut self) {
+        let Parts {
+            snapshots, disk, ..
+        } = &mut self.parts;
+        snapshots.judge_urgency(self.desk.is_disk_low, disk.log_bytes());
     }
 
     fn send_snapshot(&mut self, now: Now, send: SendSnapshot) {
@@ -100,13 +110,17 @@ impl Reactor {
             peers,
             ..
         } = &mut self.parts;
-        let newest = snapshots.newest().map_or(LogIndex(0), |last| last.index);
-        if newest < send.least {
+        let newest = snapshots.newest().unwrap_or(EntryId::ZERO);
+        if newest.index < send.least {
             self.wait_for_snapshot(now, send.to, send.least);
             return;
         }
         match peers.snapshot_target(send.to) {
-            Some(target) => snapshots.send(target),
+            Some(target) => {
+                if snapshots.send(target) {
+                    replica.snapshot_sending(now, send.to, newest);
+                }
+            }
             None => replica.snapshot_sent(now, send.to, EntryId::ZERO, false),
         }
     }

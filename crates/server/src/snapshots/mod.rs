@@ -49,12 +49,24 @@ use crate::peer::{Detached, SnapshotTarget};
 pub use self::start::SnapshotStartError;
 pub(crate) use self::start::{Start, open};
 
+/// The log may be so many times as large as makes a snapshot due before nothing is more important than
+/// to write one.
+const URGENT_PARTS: u64 = 2;
+
 /// How snapshots are handled on this node.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SnapshotSettings {
     pub(crate) scope: Scope,
     /// The rate of writing.
     pub(crate) bytes_per_second: u64,
+    /// The log that makes a snapshot due: this share of the last one's size, in percent, ...
+    pub(crate) log_percent: u64,
+    /// ... at least this, ...
+    pub(crate) log_bytes_min: u64,
+    /// ... and at most this.
+    pub(crate) log_bytes_max: u64,
+    /// What the log takes on disk beside: its tail, and segments that are begun or prepared.
+    pub(crate) log_bytes_spare: u64,
     /// The rate of sending, to each peer.
     pub(crate) send_bytes_per_second: u64,
 }
@@ -65,7 +77,7 @@ pub(crate) enum Completion {
     /// A snapshot is durable under its final name.
     Written {
         meta: SnapshotMeta,
-        found: Found,
+        found: Box<Found>,
         took: Duration,
         /// What the directory takes on disk now.
         disk_bytes: u64,
@@ -225,8 +237,17 @@ impl Snapshots {
         self.ask(Job::Free(state));
     }
 
-    /// While the disk runs short of space, snapshots are written as fast as they can be.
-    pub(crate) fn set_urgent(&mut self, is_urgent: bool) {
+    /// While the disk runs short of space, or the log outgrows its bound, snapshots are written as
+    /// fast as they can be.
+    pub(crate) fn judge_urgency(&mut self, is_disk_low: bool, log_disk_bytes: u64) {
+        let share = self
+            .statistics
+            .last_bytes
+            .saturating_mul(self.settings.log_percent)
+            / 100;
+        let due = share.clamp(self.settings.log_bytes_min, self.settings.log_bytes_max);
+        let bound = due.saturating_mul(URGENT_PARTS) + self.settings.log_bytes_spare;
+        let is_urgent = is_disk_low || log_disk_bytes > bound;
         self.is_urgent.store(is_urgent, Ordering::Relaxed);
     }
 
@@ -235,13 +256,13 @@ impl Snapshots {
         self.newest
     }
 
-    /// Begins to send the newest file to a peer. A transfer to it that is under way goes on instead:
-    /// its end is told in any case.
-    pub(crate) fn send(&mut self, target: SnapshotTarget) {
+    /// Begins to send the newest file to a peer. A transfer to it that is under way goes on instead,
+    /// and this returns false: its end is told in any case.
+    pub(crate) fn send(&mut self, target: SnapshotTarget) -> bool {
         let to = target.node;
         self.sending.retain(|_, thread| !thread.is_finished());
         if self.sending.contains_key(&to) {
-            return;
+            return false;
         }
         let transfer = Transferring {
             directory: self.directory.clone(),
@@ -264,6 +285,7 @@ impl Snapshots {
                 self.outbox.complete(sent(to, None));
             }
         }
+        true
     }
 
     /// Takes over a connection on which a peer brings a snapshot. `applied` is how far this node is.

@@ -116,7 +116,7 @@ impl Writing {
                     });
                 self.outbox.complete(Completion::Written {
                     meta,
-                    found,
+                    found: Box::new(found),
                     took,
                     disk_bytes,
                 });
