@@ -2,13 +2,10 @@
 
 mod harness;
 
-use std::{
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use harness::{
-    Cluster, Plan, alone, encode,
+    Cluster, Plan, SmallDisk, alone, encode,
     load::{Load, Seen, Task, check_appended},
     poll, text,
 };
@@ -506,50 +503,6 @@ fn an_orderly_stop_of_the_leader_hands_over_and_loses_nothing() {
         number(&cluster.ask_all(&["GET", "counter"])),
         acknowledged(&seen)
     );
-}
-
-/// A small file system of its own, gone when dropped. `None` where one may not be made.
-struct SmallDisk {
-    path: std::path::PathBuf,
-}
-
-impl SmallDisk {
-    fn mount(path: &std::path::Path, size: &str) -> Option<SmallDisk> {
-        std::fs::create_dir_all(path).expect("a directory");
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "quorate-test"])
-            .arg(path)
-            .output();
-        let is_mounted = mounted.is_ok_and(|output| output.status.success());
-        is_mounted.then(|| SmallDisk {
-            path: path.to_owned(),
-        })
-    }
-
-    /// Takes all space but this.
-    fn fill(&self, bytes_left: u64) {
-        let filler = std::fs::File::create(self.path.join("filler")).expect("a file");
-        let free = rustix::fs::statvfs(&self.path).expect("the size of a file system");
-        let free = free.f_bavail * free.f_frsize;
-        rustix::fs::fallocate(
-            &filler,
-            rustix::fs::FallocateFlags::empty(),
-            0,
-            free.saturating_sub(bytes_left).max(1),
-        )
-        .expect("the space is there");
-    }
-
-    fn free(&self) {
-        std::fs::remove_file(self.path.join("filler")).expect("the file is there");
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily: a node that a failed test has left may still run.
-        let _ = Command::new("umount").arg("-l").arg(&self.path).output();
-    }
 }
 
 /// Writes until a node refuses, and returns how many values it has taken.

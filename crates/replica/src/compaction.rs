@@ -319,12 +319,10 @@ impl Compaction {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use raft::{ClusterId, ConfState, GroupId, NodeId, Term};
+    use raft::{ConfState, NodeId, Term};
 
     use super::*;
-    use crate::config::NodeInfo;
+    use crate::commands::testing;
 
     const NOW: Now = Now {
         wall_ms: 0,
@@ -333,29 +331,11 @@ mod tests {
 
     fn config() -> Config {
         Config {
-            cluster: ClusterId(1),
-            group: GroupId(1),
-            node: NodeId(1),
-            incarnation: 1,
-            members: BTreeMap::from([(NodeId(1), String::new())]),
-            tick_ms: 10,
-            election_timeout_ms: 100,
-            heartbeat_ms: 10,
-            seed: 1,
-            cluster_secret: [0; 16],
-            request_timeout_ms: 1000,
-            entry_bytes_max: 1 << 20,
-            batch_bytes_max: 1 << 20,
-            unapplied_bytes_max: 1 << 20,
             snapshot_log_bytes_min: 10_000,
             snapshot_log_bytes_max: 10_000,
             snapshot_state_percent: 100,
             log_tail_bytes: 1_600,
-            clients_max: 1,
-            output_bytes_max: 1,
-            requirepass: None,
-            client_addr: String::new(),
-            info: NodeInfo::default(),
+            ..testing::config(1)
         }
     }
 

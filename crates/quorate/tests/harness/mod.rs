@@ -17,6 +17,7 @@
 )]
 
 mod connection;
+mod disk;
 pub mod load;
 mod node;
 mod ports;
@@ -34,6 +35,7 @@ use tempfile::TempDir;
 
 pub use self::{
     connection::{Connection, encode, text},
+    disk::SmallDisk,
     node::{Exit, Info, Node},
     ports::free_ports,
     proxy::Network,
@@ -95,6 +97,7 @@ impl Plan {
     }
 
     pub fn set(mut self, key: &'static str, value: &str) -> Plan {
+        self.settings.retain(|(other, _)| *other != key);
         self.settings.push((key, value.to_owned()));
         self
     }

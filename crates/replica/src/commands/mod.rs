@@ -29,7 +29,7 @@ mod server;
 mod slowlog;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 

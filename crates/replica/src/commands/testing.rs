@@ -167,7 +167,7 @@ pub(crate) fn escape(bytes: &[u8]) -> String {
     text
 }
 
-fn config(count: u64) -> Config {
+pub(crate) fn config(count: u64) -> Config {
     Config {
         cluster: ClusterId(42),
         group: GroupId(1),
