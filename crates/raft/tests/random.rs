@@ -62,7 +62,7 @@ impl Run {
         let nodes = if chance.one_in(2) { 3 } else { 5 };
         let tiny = chance.one_in(2);
         // In half of the runs nodes come and go. Those that come are strangers at first.
-        let churn_one_in = chance.one_in(2).then(|| 2 + chance.below(20));
+        let churn_one_in = chance.one_in(2).then(|| 1 + chance.below(6));
         let strangers = if churn_one_in.is_some() { 2 } else { 0 };
         let mut cluster = Cluster::with_strangers(nodes, strangers, |config| {
             config.promotion_lag_max = 5;

@@ -1,13 +1,14 @@
 //! One node of the model: the production replica, and a disk.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use raft::{
-    Config, Entry, EntryId, EntryKind, Envelope, HardState, LogIndex, Message, NodeId, Persist,
-    Raft, ReadToken, Recovered, Role, Term, TimeoutNow, WriteId,
+    ConfChange, ConfState, Config, Entry, EntryId, EntryKind, Envelope, HardState, LogIndex,
+    MembershipChange, Message, NodeId, Persist, Raft, ReadToken, Recovered, Role, Term, TimeoutNow,
+    WriteId,
 };
 
 use crate::model::scope::Scope;
@@ -31,6 +32,8 @@ pub(super) enum Input {
     Read(u8),
     /// Leadership is to go to a node.
     Transfer(u8),
+    /// A change of the members, about this node ([`change_about`]).
+    Change(u8),
     /// The connection to a node is reset.
     Reset(u8),
     /// The process dies and starts again. So many writes reached the disk without the node's being
@@ -92,9 +95,14 @@ impl Disk {
                 term_runs.push((id.index, id.term));
             }
         }
+        let confs = self.entries.iter().filter_map(|entry| {
+            let conf = conf_of(entry)?;
+            Some((entry.id.index, conf))
+        });
         Recovered {
             hard_state: self.hard_state,
             term_runs,
+            confs: confs.collect(),
             last: self.last(),
             last_time_ms: self.entries.last().map_or(0, |entry| entry.time_ms),
             ..Recovered::default()
@@ -104,6 +112,26 @@ impl Disk {
 
 fn position(index: LogIndex) -> usize {
     usize::try_from(index.0.saturating_sub(1)).unwrap_or(usize::MAX)
+}
+
+/// The configuration that an entry brings.
+fn conf_of(entry: &Entry) -> Option<ConfState> {
+    let is_change = entry.kind == EntryKind::Membership;
+    let payload = is_change.then_some(&entry.payload)?;
+    ConfChange::decode(payload).ok().map(|change| change.conf)
+}
+
+/// The change of members that can be made about a node. There are always two voters or three, so
+/// that a majority of the voters is one of the nodes.
+fn change_about(id: NodeId, conf: &ConfState) -> Option<MembershipChange> {
+    Some(match conf.learners.first() {
+        None => MembershipChange::Demote(id),
+        Some(&learner) if learner == id => MembershipChange::Promote(id),
+        Some(&learner) => MembershipChange::Replace {
+            old: id,
+            new: learner,
+        },
+    })
 }
 
 /// A write under way.
@@ -273,6 +301,11 @@ impl Reaction {
             Input::Transfer(to) => {
                 let _ = raft.transfer_leadership(Some(NodeId(u64::from(to))));
             }
+            Input::Change(about) => {
+                if let Some(change) = change_about(NodeId(u64::from(about)), raft.conf()) {
+                    let _ = raft.propose_membership(change, Bytes::new());
+                }
+            }
             Input::Reset(peer) => raft.peer_reset(NodeId(u64::from(peer))),
             Input::Crash { written, torn } => return self.crash(written, torn, scope),
         }
@@ -382,16 +415,28 @@ impl Reaction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Item {
     pub(super) term: u8,
-    /// The number of the proposal; 0 for what Raft itself has appended.
+    /// The number of the proposal; 0 for what Raft itself has appended. For a change of members
+    /// [`Item::CHANGE`], and a bit for each voter of either half.
     pub(super) carries: u8,
 }
 
+/// A bit for each of the nodes 1 to 3.
+fn bits(nodes: &BTreeSet<NodeId>) -> u8 {
+    nodes.iter().map(|node| 1 << (node.0 - 1)).sum()
+}
+
 impl Item {
+    /// It is a change of members.
+    pub(super) const CHANGE: u8 = 0x80;
+
     fn of(entry: &Entry) -> Item {
         Item {
             term: u8::try_from(entry.id.term.0).unwrap_or(u8::MAX),
             carries: match entry.kind {
                 EntryKind::Batch => entry.payload.first().copied().unwrap_or(0),
+                EntryKind::Membership => conf_of(entry).map_or(0, |conf| {
+                    Item::CHANGE | bits(&conf.voters) | bits(&conf.voters_outgoing) << 3
+                }),
                 _ => 0,
             },
         }

@@ -58,6 +58,9 @@ pub struct Scope {
     pub duplicates: u8,
     /// Transfers of leadership in all.
     pub transfers: u8,
+    /// Changes of the members in all. All three nodes are voters at first. With three of them, one is
+    /// demoted; with two, the third is promoted, or takes the place of one.
+    pub changes: u8,
     /// Connections that are reset, in all.
     pub resets: u8,
     /// Messages under way at once, at most [`Scope::MESSAGES_MAX`]. When there are more, some are lost:
@@ -95,6 +98,7 @@ impl Scope {
         crashes: 0,
         duplicates: 0,
         transfers: 0,
+        changes: 0,
         resets: 0,
         messages_max: 4,
         writes_max: 0,
@@ -203,6 +207,26 @@ impl Scope {
             transfers: 1,
             messages_max: 3,
             writes_max: 1,
+            ..Scope::NOTHING
+        },
+        Scope {
+            name: "demotion",
+            about: "a voter, perhaps the leader, is demoted on slow disks, with a crash and an election",
+            start: Start::Led,
+            timeouts: 1,
+            changes: 1,
+            crashes: 1,
+            messages_max: 2,
+            writes_max: 1,
+            ..Scope::NOTHING
+        },
+        Scope {
+            name: "members",
+            about: "two changes of members, one of them through a joint configuration, with an election",
+            start: Start::Led,
+            timeouts: 1,
+            changes: 2,
+            messages_max: 3,
             ..Scope::NOTHING
         },
         Scope {

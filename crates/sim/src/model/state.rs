@@ -51,10 +51,11 @@ pub(super) struct Spent {
     pub(super) duplicates: u8,
     pub(super) transfers: u8,
     pub(super) resets: u8,
+    pub(super) changes: u8,
 }
 
 impl Spent {
-    fn to_bytes(self) -> [u8; 8] {
+    fn to_bytes(self) -> [u8; 9] {
         let Spent {
             timeouts,
             proposals,
@@ -64,9 +65,10 @@ impl Spent {
             duplicates,
             transfers,
             resets,
+            changes,
         } = self;
         [
-            timeouts, proposals, reads, beats, crashes, duplicates, transfers, resets,
+            timeouts, proposals, reads, beats, crashes, duplicates, transfers, resets, changes,
         ]
     }
 }
@@ -313,6 +315,7 @@ impl Group {
             beats,
             crashes,
             transfers,
+            changes,
             resets,
             terms_max,
             elections,
@@ -349,6 +352,9 @@ impl Group {
                     .filter(|&to| to != id)
                     .for_each(|to| may(Input::Transfer(to)));
             }
+        }
+        if facts.leads() && spent.changes < changes {
+            (1..=3).for_each(|about| may(Input::Change(about)));
         }
         if spent.reads < reads && facts.leader != 0 {
             may(Input::Read(spent.reads + 1));
@@ -453,6 +459,7 @@ fn spend(spent: &mut Spent, step: Step) {
         Input::Propose(_) => spent.proposals += 1,
         Input::Read(_) => spent.reads += 1,
         Input::Transfer(_) => spent.transfers += 1,
+        Input::Change(_) => spent.changes += 1,
         Input::Reset(_) => spent.resets += 1,
         Input::Crash { .. } => spent.crashes += 1,
     }

@@ -165,6 +165,20 @@ fn a_transfer_is_safe() {
 }
 
 #[test]
+fn a_demotion_is_safe() {
+    holds(narrow("demotion", |scope| scope.writes_max = 0), 3, 4);
+}
+
+#[test]
+fn a_leader_that_counts_itself_out_of_office_is_stopped() {
+    let found = caught(
+        Canary::RemovedLeaderCountsItself,
+        narrow("demotion", |_| ()),
+    );
+    assert_eq!(found.violation.property, "sound-inputs");
+}
+
+#[test]
 fn a_reset_of_one_connection_is_safe() {
     holds(
         narrow("takeover", |scope| (scope.timeouts, scope.beats) = (1, 0)),

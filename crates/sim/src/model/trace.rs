@@ -58,6 +58,7 @@ fn tell(group: &Group, step: Step) -> String {
         Input::Propose(number) => format!("{node} is given proposal p{number}"),
         Input::Read(number) => format!("{node} is asked for read {number}"),
         Input::Transfer(to) => format!("{node} is to hand over to n{to}"),
+        Input::Change(about) => format!("{node} is asked for a change of n{about}"),
         Input::Reset(peer) => format!("{node}'s connection to n{peer} is reset"),
         Input::Crash { written, torn } => {
             let torn = match torn {
@@ -97,6 +98,19 @@ fn describe(facts: &Facts) -> String {
     )
 }
 
+/// The voters that an item puts in force, such as `{1 2}+{1 3}`.
+fn voters(change: u8) -> String {
+    let half = |bits: u8| {
+        let ids = (0..3).filter(|bit| bits >> bit & 1 == 1);
+        let ids: Vec<String> = ids.map(|bit| (bit + 1).to_string()).collect();
+        format!("{{{}}}", ids.join(" "))
+    };
+    match change >> 3 & 7 {
+        0 => half(change & 7),
+        outgoing => format!("{}+{}", half(change & 7), half(outgoing)),
+    }
+}
+
 /// A log in short.
 pub(super) fn show(items: &[Item]) -> String {
     let shown: Vec<String> = (1..)
@@ -105,6 +119,7 @@ pub(super) fn show(items: &[Item]) -> String {
             let id = EntryId::new(u64::from(item.term), index);
             match item.carries {
                 0 => id.to_string(),
+                change if change & Item::CHANGE != 0 => format!("{id}={}", voters(change)),
                 proposal => format!("{id}=p{proposal}"),
             }
         })
