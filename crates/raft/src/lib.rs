@@ -17,7 +17,8 @@
 //! 1. Give the replica an input: [`Raft::tick`], [`Raft::step`], [`Raft::propose`],
 //!    [`Raft::read_index`], [`Raft::transfer_leadership`], or one of the completions
 //!    [`Raft::persisted`], [`Raft::entries_read`], [`Raft::applied`], [`Raft::snapshot_taken`],
-//!    [`Raft::install_snapshot`], [`Raft::snapshot_sent`]. It changes the state and nothing else. (Several inputs may be given before the next step: that is how a thousand
+//!    [`Raft::install_snapshot`], [`Raft::snapshot_sent`]. It changes the state and nothing else.
+//!    (Several inputs may be given before the next step: that is how a thousand
 //!    proposals become one write and one append.)
 //! 2. Drain: call [`Raft::ready`] until it returns `None`, and each time
 //!    - send [`Ready::messages`] at once;

@@ -15,13 +15,13 @@
 //! dropped (the divergence of cockroach issues 36383 and 63302).
 
 mod base;
+mod check;
+mod recover;
 
 use std::collections::VecDeque;
 
 use buggify::{Canary, Point};
 
-use crate::config::{ConfigError, Recovered};
-use crate::snapshot::SnapshotMeta;
 use crate::types::{Entry, EntryId, LogIndex, Term};
 
 /// A stretch of entries of one term: up to the next run, or the end of the log.
@@ -68,98 +68,6 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    pub(crate) fn new(recovered: &Recovered, cache_bytes_max: usize) -> Result<Log, ConfigError> {
-        let Recovered {
-            hard_state,
-            snapshot,
-            base,
-            term_runs,
-            last,
-            last_time_ms,
-            applied,
-            ..
-        } = recovered;
-        let bad_runs = ConfigError::TermRuns {
-            base: *base,
-            last: *last,
-        };
-        let mut previous = *base;
-        let mut runs = Vec::with_capacity(term_runs.len());
-        for (position, &(first, term)) in term_runs.iter().enumerate() {
-            let in_order = if position == 0 {
-                first == base.index.next() && term >= base.term && term > Term(0)
-            } else {
-                first > previous.index && term > previous.term
-            };
-            if !in_order || first > last.index {
-                return Err(bad_runs);
-            }
-            previous = EntryId { term, index: first };
-            runs.push(TermRun { first, term });
-        }
-        let last_term_fits = last.term == previous.term;
-        if !last_term_fits || (runs.is_empty() && last != base) {
-            return Err(bad_runs);
-        }
-        let commit = hard_state.commit.max(base.index);
-        let no_snapshot = SnapshotMeta::default();
-        let snapshot = snapshot.as_ref().unwrap_or(&no_snapshot);
-        if snapshot.last.index < base.index {
-            return Err(ConfigError::Gap {
-                base: *base,
-                snapshot: snapshot.last,
-            });
-        }
-        if *applied > commit.max(snapshot.last.index) || commit > last.index {
-            return Err(ConfigError::Positions {
-                base: base.index,
-                applied: *applied,
-                commit,
-                last: last.index,
-            });
-        }
-        let mut log = Log {
-            base: *base,
-            base_unwritten: false,
-            runs,
-            last: *last,
-            last_time_ms: *last_time_ms,
-            cache: VecDeque::new(),
-            cache_bytes: 0,
-            cache_bytes_max,
-            handed_out: last.index,
-            durable: last.index,
-            truncate_from: None,
-            commit,
-            applying: (*applied).max(base.index).min(commit),
-            applied: (*applied).max(base.index).min(commit),
-        };
-        log.meet(snapshot)?;
-        Ok(log)
-    }
-
-    /// The state is the snapshot's, at least. If the log does not hold the snapshot's last entry,
-    /// a crash has interrupted its installation: it is finished.
-    fn meet(&mut self, snapshot: &SnapshotMeta) -> Result<(), ConfigError> {
-        let last = snapshot.last;
-        if self.contains(last) || last.index <= self.base.index {
-            if last == self.last {
-                self.last_time_ms = self.last_time_ms.max(snapshot.time_ms);
-            }
-            self.commit = self.commit.max(last.index);
-            self.applying = self.applying.max(last.index);
-            self.applied = self.applied.max(last.index);
-        } else if last.index <= self.commit {
-            return Err(ConfigError::SnapshotConflict {
-                snapshot: last,
-                commit: self.commit,
-            });
-        } else {
-            self.install(last, snapshot.time_ms);
-        }
-        Ok(())
-    }
-
     /// Adds an entry at the end.
     pub(crate) fn append(&mut self, entry: Entry) {
         assert!(
@@ -415,82 +323,6 @@ impl Log {
     pub(crate) fn cache_bytes(&self) -> usize {
         self.cache_bytes
     }
-
-    /// Asserts what must always hold, at a cost that does not depend on the length of the log.
-    pub(crate) fn check(&self) {
-        let Log {
-            base,
-            last,
-            handed_out,
-            durable,
-            commit,
-            applying,
-            applied,
-            ..
-        } = self;
-        assert!(
-            base.index <= *applied
-                && applied <= applying
-                && applying <= commit
-                && *commit <= last.index,
-            "positions are out of order: base {base}, applied {applied}, applying {applying}, \
-             commit {commit}, last {last}"
-        );
-        assert!(
-            durable <= handed_out && *handed_out <= last.index,
-            "positions are out of order: durable {durable}, handed out {handed_out}, last {last}"
-        );
-        let run_term = self.runs.last().map_or(base.term, |run| run.term);
-        assert_eq!(
-            run_term, last.term,
-            "the last run is not that of the last entry"
-        );
-        if let Some(newest) = self.cache.back() {
-            assert_eq!(
-                newest.id, *last,
-                "the cache does not end at the end of the log"
-            );
-        }
-        let cached = last.index.0 - self.cache.len() as u64;
-        assert!(
-            cached <= durable.0.max(base.index.0),
-            "an entry that is not durable has left the cache"
-        );
-        let front_is_durable = self
-            .cache
-            .front()
-            .is_some_and(|entry| entry.id.index <= self.durable);
-        assert!(
-            self.cache_bytes <= self.cache_bytes_max || !front_is_durable,
-            "the cache holds {} bytes, {} are allowed",
-            self.cache_bytes,
-            self.cache_bytes_max
-        );
-    }
-
-    /// Asserts the rest, by walking over runs and cache.
-    pub(crate) fn check_thoroughly(&self) {
-        self.check();
-        for pair in self.runs.windows(2) {
-            let rises = pair[0].first < pair[1].first && pair[0].term < pair[1].term;
-            assert!(rises, "term runs are out of order: {pair:?}");
-        }
-        let mut bytes = 0;
-        for (offset, entry) in (1..).zip(self.cache.iter().rev()) {
-            assert_eq!(
-                entry.id.index.0 + offset,
-                self.last.index.0 + 1,
-                "a gap in the cache"
-            );
-            assert!(
-                self.contains(entry.id),
-                "cached {} is not in the log",
-                entry.id
-            );
-            bytes += entry.size_bytes();
-        }
-        assert_eq!(bytes, self.cache_bytes, "the cache is miscounted");
-    }
 }
 
 #[cfg(test)]
@@ -498,6 +330,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::config::Recovered;
     use crate::types::EntryKind;
 
     fn entry(term: u64, index: u64) -> Entry {
@@ -614,37 +447,5 @@ mod tests {
             "the first entry always fits"
         );
         log.check_thoroughly();
-    }
-
-    #[test]
-    fn recovered_positions_must_make_sense() {
-        let good = Recovered {
-            term_runs: vec![(LogIndex(1), Term(1)), (LogIndex(4), Term(3))],
-            last: EntryId::new(3, 6),
-            ..Recovered::default()
-        };
-        assert!(Log::new(&good, 0).is_ok());
-        let runs = |runs: &[(u64, u64)]| Recovered {
-            term_runs: runs
-                .iter()
-                .map(|&(index, term)| (LogIndex(index), Term(term)))
-                .collect(),
-            ..good.clone()
-        };
-        for bad in [
-            &[][..],
-            &[(2, 3)],
-            &[(1, 3), (4, 3)],
-            &[(1, 1)],
-            &[(1, 1), (7, 3)],
-        ] {
-            assert!(Log::new(&runs(bad), 0).is_err(), "{bad:?}");
-        }
-        let mut lost = good.clone();
-        lost.hard_state.commit = LogIndex(7);
-        assert!(matches!(
-            Log::new(&lost, 0),
-            Err(ConfigError::Positions { .. })
-        ));
     }
 }

@@ -14,7 +14,7 @@
 //! 3. Only now may files be removed that hold older entries, or older snapshots.
 //!
 //! Whatever the moment of a crash, a start therefore finds a snapshot that meets the log, or one
-//! that is ahead of it. The second is a crash in the midst of an installation: `Log::new` finishes
+//! that is ahead of it. The second is a crash in the midst of an installation: `Log::meet` finishes
 //! it. (Redisraft and openraft could each be left with a gap between the two: redisraft issue 43,
 //! openraft issues 559 and 561.)
 //!
@@ -25,6 +25,19 @@
 //! ([`Ready::send_snapshots`](crate::Ready::send_snapshots)). Heartbeats go on. The transfer is the
 //! shell's; it ends with [`Raft::snapshot_sent`], or earlier, when the follower acknowledges what
 //! it has installed.
+//!
+//! # Beside figure 13 of the paper
+//!
+//! | Figure 13 | Here |
+//! |---|---|
+//! | term, leader, offset, data, done | the shell's: a snapshot is the same whoever brings it, so it needs no leader, and one that was begun under another may be completed |
+//! | lastIncludedIndex, lastIncludedTerm | [`SnapshotMeta::last`] |
+//! | 1. refuse an old term | [`Raft::install_snapshot`] refuses what is not news instead: what is committed is so in every term |
+//! | 2 to 5. gather the chunks, keep the newest file | the shell's |
+//! | 6. if the log has the last included entry, retain what follows it | `Log::install` returns true |
+//! | 7. discard the entire log | `Log::install` returns false |
+//! | 8. reset the state machine, load the configuration | the shell's, when [`Raft::install_snapshot`] returns true; the configuration is taken there |
+//! | the answer | an [`AppendEntriesResponse`] that accepts the last included entry |
 
 use buggify::{Canary, Point};
 

@@ -1,7 +1,7 @@
 //! Groups under random trouble: messages lost, doubled, reordered; nodes killed with the loss of
-//! all that was not durable; links cut; disks slow; snapshots cut, brought
-//! to others, lost on the way, brought again too late; clocks standing still. The checker watches every step. Then the
-//! trouble ends, and the group must come to agree and to work again.
+//! all that was not durable; links cut; disks slow; clocks standing still; snapshots cut, brought to
+//! others, lost on the way, brought again too late. The checker watches every step. Then the trouble
+//! ends, and the group must come to agree and to work again.
 //!
 //! Everything follows from a seed, printed on failure. `QUORATE_SEEDS=N` runs more of them.
 
