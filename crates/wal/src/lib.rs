@@ -81,6 +81,7 @@ mod dump;
 mod error;
 mod index;
 mod log;
+mod order;
 mod readback;
 mod record;
 mod recovery;

@@ -12,7 +12,8 @@ use crate::format::{
     BASE_EMPTIES, CARRY_BASE_BYTES, DiskKind, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
     SEGMENT_HEADER_BYTES, VERSION_WITH_BASES, record_bytes,
 };
-use crate::index::{GroupIndex, Id, OrderCheck};
+use crate::index::{GroupIndex, Id};
+use crate::order::OrderCheck;
 use crate::readback::Readback;
 use crate::recovery::{self, Examination, ExamineError, failed};
 use crate::remove::Segments;
