@@ -9,6 +9,8 @@ pub(crate) enum Failure {
     Usage(String),
     /// It went wrong while it was carried out. Exit code 1.
     Running(String),
+    /// There is no use in trying again: the node was removed from its cluster. Exit code 3.
+    Removed(String),
     /// Nobody reads what is written any more (`quorate wal dump | head`). Not worth a word.
     OutputClosed,
 }
@@ -34,6 +36,10 @@ impl Failure {
             Self::Running(line) => {
                 eprintln!("quorate: {line}");
                 ExitCode::FAILURE
+            }
+            Self::Removed(line) => {
+                eprintln!("quorate: {line}");
+                ExitCode::from(3)
             }
             Self::OutputClosed => ExitCode::SUCCESS,
         }

@@ -23,7 +23,7 @@ pub(crate) struct Login {
 }
 
 /// The flags of a login, named as redis-cli names them.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Clone, Args)]
 pub(crate) struct LoginArguments {
     /// Password; also taken from REDISCLI_AUTH, where others on this machine cannot see it.
     #[arg(short = 'a', long, value_name = "PASSWORD")]

@@ -13,13 +13,16 @@
 //! The binary holds no rule of consensus and none of a command. The prompt's knowledge of commands is
 //! the command table of `kv`; the settings of `serve` are the table of `server::config`.
 
+mod admin;
 mod cli;
 mod client;
 mod cluster;
 mod dev;
 mod failure;
 mod import;
+mod join;
 mod login;
+mod members;
 mod progress;
 mod serve;
 mod status;
@@ -54,6 +57,18 @@ enum Command {
     Cli(cli::CliArguments),
     /// Show the nodes of a cluster.
     Status(status::StatusArguments),
+    /// Add a node to a cluster: it votes as soon as it has caught up.
+    AddNode(members::AddArguments),
+    /// Remove a node from a cluster, for good.
+    RemoveNode(members::TakeArguments),
+    /// Add a node to a cluster in the place of one that does not come back.
+    ReplaceNode(members::ReplaceArguments),
+    /// Give a learner that has caught up a vote.
+    Promote(members::NodeArguments),
+    /// Take a node's vote; it goes on receiving the log.
+    Demote(members::TakeArguments),
+    /// Hand the leadership to a node.
+    Transfer(members::NodeArguments),
     /// Import the keys of a Redis, from its RDB file or while it runs.
     Import(import::ImportArguments),
     /// Look into the log of a node that is not running.
@@ -78,6 +93,12 @@ fn main() -> ExitCode {
         Command::Dev(arguments) => dev::run(&arguments),
         Command::Cli(arguments) => cli::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
+        Command::AddNode(arguments) => members::add(&arguments),
+        Command::RemoveNode(arguments) => members::remove(&arguments),
+        Command::ReplaceNode(arguments) => members::replace(&arguments),
+        Command::Promote(arguments) => members::promote(&arguments),
+        Command::Demote(arguments) => members::demote(&arguments),
+        Command::Transfer(arguments) => members::transfer(&arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Wal(command) => wal_tools::run(&command),
     };

@@ -12,7 +12,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches};
 use rustix::process::{Signal, getpid, kill_process};
 use server::config::{Config, ConfigError, Setting};
 
-use crate::failure::Failure;
+use crate::{failure::Failure, join::JoinArguments};
 
 /// How long after its deadline for stopping a node that outlived its parent is given.
 const ORPHAN_GRACE: Duration = Duration::from_secs(5);
@@ -26,6 +26,8 @@ pub(crate) struct ServeArguments {
     print_config: bool,
     /// Whether to stop when standard input ends.
     exit_with_parent: bool,
+    /// Whether and how to join a cluster.
+    join: JoinArguments,
     /// The settings given as flags.
     flags: Vec<(&'static str, String)>,
 }
@@ -86,6 +88,7 @@ impl Args for ServeArguments {
                     .hide(true)
                     .help("Stop when standard input ends"),
             );
+        let command = JoinArguments::augment_args(command);
         Config::settings()
             .iter()
             .fold(command, |command, setting| command.arg(flag(setting)))
@@ -120,6 +123,7 @@ impl FromArgMatches for ServeArguments {
         self.config = matches.get_one::<PathBuf>("config").cloned();
         self.print_config = matches.get_flag("print-config");
         self.exit_with_parent = matches.get_flag("exit-with-parent");
+        self.join = JoinArguments::from_arg_matches(matches)?;
         self.flags = Config::settings()
             .iter()
             .filter_map(|setting| {
@@ -136,12 +140,15 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
     if arguments.config.is_none() {
         arguments.config = std::env::var_os("QUORATE_CONFIG").map(PathBuf::from);
     }
-    let config = arguments
-        .load(|name| std::env::var(name).ok())
-        .map_err(Failure::usage)?;
+    let environment = |name: &str| std::env::var(name).ok();
+    let mut config = arguments.load(environment).map_err(Failure::usage)?;
     if arguments.print_config {
         std::io::stdout().write_all(config.to_toml().as_bytes())?;
         return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(peer_bind) = arguments.join.prepare(&config)? {
+        let arguments = arguments.with_flags(vec![("peer-bind", peer_bind)]);
+        config = arguments.load(environment).map_err(Failure::usage)?;
     }
     if arguments.exit_with_parent {
         let deadline = config.shutdown_timeout + ORPHAN_GRACE;
@@ -150,6 +157,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
     match server::serve(config) {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) if error.exit_code() == 2 => Err(Failure::usage(error)),
+        Err(error) if error.exit_code() == 3 => Err(Failure::Removed(error.to_string())),
         Err(error) => Err(Failure::running(error)),
     }
 }

@@ -123,6 +123,26 @@ pub fn is_in_use(data_dir: &Path) -> Result<bool, DataDirError> {
     Ok(wal::data_dir::read_identity(&vfs::StdVfs::new(), data_dir)?.is_some())
 }
 
+/// Begins the CHARTER of a node that is to join, and is to listen for its peers at `peer_bind`: draws the
+/// number under which it asks, durably.
+///
+/// # Errors
+/// If no number can be drawn, or the disk does not take it.
+pub fn begin_charter(data_dir: &Path, peer_bind: &str) -> Result<Charter, ServeError> {
+    let mut drawn = [0; 8];
+    getrandom::fill(&mut drawn).map_err(|error| ServeError::System {
+        what: "draw random numbers",
+        source: std::io::Error::other(error.to_string()),
+    })?;
+    let charter = Charter {
+        token: u64::from_le_bytes(drawn).max(1),
+        peer_bind: peer_bind.to_owned(),
+        ..Charter::default()
+    };
+    write_charter(data_dir, &charter)?;
+    Ok(charter)
+}
+
 /// Writes the CHARTER of a data directory, durably.
 ///
 /// # Errors

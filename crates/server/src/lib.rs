@@ -52,7 +52,7 @@ mod transport;
 pub use config::Config;
 pub use disk::{DiskError, OnFailure};
 pub use error::ServeError;
-pub use identity::{is_in_use, read_charter, write_charter};
+pub use identity::{begin_charter, is_in_use, read_charter, write_charter};
 pub use reactor::Stopper;
 pub use server::{Options, Server};
 pub use snapshots::SnapshotStartError;

@@ -181,6 +181,25 @@ impl Cluster {
         })
     }
 
+    /// Starts a node that joins through another one, under the next id.
+    pub fn join(&mut self, seed: usize, settings: &[(&'static str, &str)]) -> usize {
+        let id = self.nodes.len() + 1;
+        let ports = free_ports(2);
+        let mut all = vec![
+            ("join", format!("127.0.0.1:{}", self.node(seed).port)),
+            ("peer-bind", format!("127.0.0.1:{}", ports[1])),
+        ];
+        all.extend(
+            settings
+                .iter()
+                .map(|(key, value)| (*key, (*value).to_owned())),
+        );
+        let mut node = Node::new(id, ports[0], self.directory.path(), all);
+        node.start();
+        self.nodes.push(node);
+        id
+    }
+
     /// The node with this id.
     pub fn node(&self, id: usize) -> &Node {
         &self.nodes[id - 1]

@@ -104,6 +104,11 @@ impl Node {
         self.settings.push((key, value.to_owned()));
     }
 
+    /// Leaves a setting out at the next start.
+    pub fn unset(&mut self, key: &str) {
+        self.settings.retain(|(other, _)| *other != key);
+    }
+
     /// Changes the data directory for the next start.
     pub fn set_data_dir(&mut self, path: &Path) {
         self.data_dir = path.to_owned();

@@ -602,14 +602,11 @@ impl Replica {
         Ok(())
     }
 
-    /// Whether a member was heard from lately. The leader's word.
+    /// Whether a member is connected and was heard from lately. The leader's word.
     fn is_alive(&self, id: NodeId) -> bool {
-        id == self.node.config.node
-            || self
-                .node
-                .members
-                .get(&id)
-                .is_some_and(|member| member.is_alive)
+        let member = self.node.members.get(&id);
+        let is_there = member.is_some_and(|member| member.connected && member.is_alive);
+        is_there || id == self.node.config.node
     }
 
     /// Whether a learner holds any of the log. One that was just added counts as alive until it has
