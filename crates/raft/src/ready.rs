@@ -22,7 +22,8 @@ pub struct Ready {
     /// Reads that lost their leader. Nothing is known about them: ask again.
     pub reads_failed: Vec<ReadToken>,
     /// Entries to read back from the disk. Report each with
-    /// [`Raft::entries_read`](crate::Raft::entries_read).
+    /// [`Raft::entries_read`](crate::Raft::entries_read): as an empty list if the disk no longer has
+    /// the first, because a [`Persist::base`] was handed out since.
     pub read_entries: Vec<ReadEntries>,
     /// Followers that need a snapshot. Each is asked for once, until
     /// [`Raft::snapshot_sent`](crate::Raft::snapshot_sent) tells how it ended, or the connection to

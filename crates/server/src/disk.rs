@@ -426,10 +426,12 @@ impl DiskThread {
         let mut reads = std::mem::take(&mut self.reads);
         for read in reads.drain(..) {
             let (first, last) = (read.first.0, read.last.0);
-            let records = self
-                .wal
-                .read(self.group.0, first, last, read.bytes_max)
-                .map_err(|source| self.wal_error(source))?;
+            let found = self.wal.read(self.group.0, first, last, read.bytes_max);
+            let records = match found {
+                // A snapshot has replaced them since they were asked for: that is no fault.
+                Err(WalError::NotHeld { .. }) => Vec::new(),
+                found => found.map_err(|source| self.wal_error(source))?,
+            };
             let entries = records
                 .into_iter()
                 .map(storage::entry)
