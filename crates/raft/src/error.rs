@@ -160,7 +160,7 @@ pub enum TransferError {
         /// Who is, as far as is known.
         leader: Option<NodeId>,
     },
-    /// The target cannot lead: it is no voter, or is this node itself.
+    /// The target cannot lead: it is no voter, will soon be none, or is this node itself.
     #[error("{to} is not another voter")]
     NotAnotherVoter {
         /// The target.

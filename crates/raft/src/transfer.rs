@@ -39,16 +39,17 @@ impl Raft {
         if let Some(transfer) = &leader.transfer {
             return Err(TransferError::InProgress { to: transfer.to });
         }
+        // In a joint configuration, one that is to stay: the others would hand over again.
         let conf = self.confs.latest();
         let to = match to {
-            Some(to) if to == self.config.id || !conf.is_voter(to) => {
+            Some(to) if to == self.config.id || !conf.voters.contains(&to) => {
                 return Err(TransferError::NotAnotherVoter { to });
             }
             Some(to) => to,
             None => leader
                 .progress
                 .iter()
-                .filter(|(node, _)| conf.is_voter(**node))
+                .filter(|(node, _)| conf.voters.contains(node))
                 .filter(|(_, peer)| peer.quiet_ticks < self.config.election_timeout_ticks_min)
                 .max_by_key(|(node, peer)| (peer.match_index, std::cmp::Reverse(**node)))
                 .map(|(node, _)| *node)

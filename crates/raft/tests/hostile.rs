@@ -5,11 +5,11 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use raft::{
-    AppendEntries, AppendEntriesResponse, AppendOutcome, ClusterId, Config, Entry, EntryId,
-    EntryKind, Envelope, GroupId, Heartbeat, HeartbeatResponse, LogIndex, Message, NodeId, Raft,
-    ReadEntries, ReadIndex, ReadIndexResponse, ReadToken, Recovered, RequestPreVote,
-    RequestPreVoteResponse, RequestVote, RequestVoteResponse, Round, Session, Term, TimeoutNow,
-    WriteId,
+    AppendEntries, AppendEntriesResponse, AppendOutcome, ClusterId, ConfChange, ConfState, Config,
+    Entry, EntryId, EntryKind, Envelope, GroupId, Heartbeat, HeartbeatResponse, LogIndex,
+    MembershipChange, Message, NodeId, Raft, ReadEntries, ReadIndex, ReadIndexResponse, ReadToken,
+    Recovered, RequestPreVote, RequestPreVoteResponse, RequestVote, RequestVoteResponse, Round,
+    Session, Term, TimeoutNow, WriteId,
 };
 
 #[derive(Clone, Debug)]
@@ -17,6 +17,7 @@ enum Input {
     Tick,
     Campaign,
     Propose,
+    Change(MembershipChange),
     Read(u64),
     Transfer(Option<u64>),
     Reset(u64),
@@ -40,13 +41,50 @@ fn entry_id() -> impl Strategy<Value = EntryId> {
     (number(), number()).prop_map(|(term, index)| EntryId::new(term, index))
 }
 
+/// An entry of a leader that may put anybody in force, or nobody, or nonsense.
 fn entry(id: EntryId) -> Entry {
+    let dice = id.term.0.wrapping_mul(7).wrapping_add(id.index.0);
+    let (kind, payload) = match dice % 4 {
+        0 => (EntryKind::Membership, change_payload(dice / 4)),
+        _ => (EntryKind::Batch, Bytes::from_static(b"payload")),
+    };
     Entry {
         id,
-        kind: EntryKind::Batch,
+        kind,
         time_ms: 0,
-        payload: Bytes::from_static(b"payload"),
+        payload,
     }
+}
+
+fn change_payload(dice: u64) -> Bytes {
+    let set = |bits: u64| (0..5).filter(move |bit| bits >> bit & 1 == 1).map(NodeId);
+    let is_joint = dice.is_multiple_of(2);
+    let conf = ConfState {
+        voters: set(1 + dice.wrapping_mul(5) % 31).collect(),
+        learners: set(dice % 16).collect(),
+        voters_outgoing: set(if is_joint { 2 + dice % 14 } else { 0 }).collect(),
+        auto_leave: is_joint,
+        ..ConfState::default()
+    };
+    let context = Bytes::new();
+    ConfChange { conf, context }.encode()
+}
+
+fn membership_change() -> impl Strategy<Value = MembershipChange> {
+    (0..6, 0..5_u64, 0..5_u64).prop_map(|(kind, id, other)| {
+        let (id, other) = (NodeId(id), NodeId(other));
+        match kind {
+            0 => MembershipChange::AddLearner(id),
+            1 => MembershipChange::Promote(id),
+            2 => MembershipChange::Demote(id),
+            3 => MembershipChange::RemoveLearner(id),
+            4 => MembershipChange::Replace {
+                old: id,
+                new: other,
+            },
+            _ => MembershipChange::To(ConfState::of_voters([id, other])),
+        }
+    })
 }
 
 fn append_entries() -> impl Strategy<Value = Message> {
@@ -66,7 +104,7 @@ fn append_entries() -> impl Strategy<Value = Message> {
             }
             let (term, commit, round) = (Term(term), LogIndex(commit), Round(round));
             AppendEntries {
-                session: Session(0),
+                session: Session(round.0 % 3),
                 term,
                 prev,
                 commit,
@@ -90,7 +128,7 @@ fn message() -> impl Strategy<Value = Message> {
     ];
     let append_response = (number(), number(), outcome).prop_map(|(term, round, outcome)| {
         AppendEntriesResponse {
-            session: Session(0),
+            session: Session(round % 3),
             term: Term(term),
             round: Round(round),
             outcome,
@@ -129,14 +167,14 @@ fn short_message() -> impl Strategy<Value = Message> {
             }
             .into(),
             4 => Heartbeat {
-                session: Session(0),
+                session: Session(second % 3),
                 term,
                 commit: LogIndex(first),
                 round: Round(second),
             }
             .into(),
             5 => HeartbeatResponse {
-                session: Session(0),
+                session: Session(first % 3),
                 term,
                 round: Round(first),
             }
@@ -176,6 +214,7 @@ fn input() -> impl Strategy<Value = Input> {
         3 => Just(Input::Tick),
         1 => Just(Input::Campaign),
         2 => Just(Input::Propose),
+        2 => membership_change().prop_map(Input::Change),
         1 => (0..9_u64).prop_map(Input::Read),
         1 => prop::option::of(0..5_u64).prop_map(Input::Transfer),
         1 => (0..5_u64).prop_map(Input::Reset),
@@ -203,6 +242,9 @@ impl Shell {
                 let _ = self
                     .raft
                     .propose(EntryKind::Batch, Bytes::from_static(b"mine"), 0);
+            }
+            Input::Change(change) => {
+                let _ = self.raft.propose_membership(change, Bytes::new());
             }
             Input::Read(token) => {
                 let _ = self.raft.read_index(ReadToken(token));
@@ -302,4 +344,43 @@ fn no_claim_uses_up_the_terms() {
     let next = shell.raft.term().0.checked_add(1).expect("there is one");
     let result = shell.raft.step(from_peer(next, true));
     assert_eq!(result, Ok(()), "an honest candidate of the next term");
+}
+
+/// A change of members that cannot be read is refused with its message, and nothing of that is taken.
+#[test]
+fn a_change_that_cannot_be_read_is_refused() {
+    let config = Config::new(NodeId(1), (1..=3).map(NodeId));
+    let mut raft = Raft::new(config, Recovered::default()).expect("a sound configuration");
+    let good = Entry {
+        kind: EntryKind::Batch,
+        ..entry(EntryId::new(1, 1))
+    };
+    let bad = Entry {
+        id: EntryId::new(1, 2),
+        kind: EntryKind::Membership,
+        time_ms: 0,
+        payload: Bytes::from_static(b"\x02\0\0\0\x09\0"),
+    };
+    let append = AppendEntries {
+        term: Term(1),
+        prev: EntryId::ZERO,
+        commit: LogIndex(0),
+        round: Round(0),
+        session: Session(0),
+        entries: vec![good, bad],
+    };
+    let envelope = Envelope {
+        cluster: ClusterId(0),
+        group: GroupId(0),
+        from: NodeId(2),
+        to: NodeId(1),
+        message: append.into(),
+    };
+    let refusal = raft.step(envelope).expect_err("of a newer version");
+    assert_eq!(
+        refusal.to_string(),
+        "the membership entry 2@t1 cannot be read: \
+         configuration of version 9, newer than the 1 that is known here"
+    );
+    assert_eq!(raft.last_index(), LogIndex(0));
 }
