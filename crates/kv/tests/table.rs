@@ -40,7 +40,7 @@ fn arity_flags_keys_and_categories_are_those_of_redis() {
 }
 
 /// What Valkey, later Redis or nobody else has as a command of its own.
-const NOT_IN_REDIS_7_0: [&str; 22] = [
+const NOT_IN_REDIS_7_0: [&str; 23] = [
     "client|capa",
     "client|no-touch",
     "client|setinfo",
@@ -53,6 +53,7 @@ const NOT_IN_REDIS_7_0: [&str; 22] = [
     "debug|sleep",
     "delifeq",
     "quorate",
+    "quorate|backup",
     "quorate|add-node",
     "quorate|demote",
     "quorate|help",

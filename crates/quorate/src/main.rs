@@ -14,6 +14,7 @@
 //! the command table of `kv`; the settings of `serve` are the table of `server::config`.
 
 mod admin;
+mod backup;
 mod cli;
 mod client;
 mod cluster;
@@ -24,6 +25,7 @@ mod join;
 mod login;
 mod members;
 mod progress;
+mod restore;
 mod serve;
 mod status;
 mod transport;
@@ -71,6 +73,10 @@ enum Command {
     Transfer(members::NodeArguments),
     /// Import the keys of a Redis, from its RDB file or while it runs.
     Import(import::ImportArguments),
+    /// Write the state of a running cluster to a file, and check such files.
+    Backup(backup::BackupArguments),
+    /// Begin a new cluster with the state of a backup.
+    Restore(Box<restore::RestoreArguments>),
     /// Look into the log of a node that is not running.
     #[command(subcommand)]
     Wal(wal_tools::WalCommand),
@@ -100,6 +106,8 @@ fn main() -> ExitCode {
         Command::Demote(arguments) => members::demote(&arguments),
         Command::Transfer(arguments) => members::transfer(&arguments),
         Command::Import(arguments) => import::run(&arguments),
+        Command::Backup(arguments) => backup::run(&arguments),
+        Command::Restore(arguments) => restore::run(&arguments),
         Command::Wal(command) => wal_tools::run(&command),
     };
     match outcome {

@@ -48,6 +48,17 @@ impl ServeArguments {
         Config::load(self.config.as_deref(), environment, &self.flags)
     }
 
+    /// The configuration of these arguments and of the environment.
+    pub(crate) fn load_from_environment(&self) -> Result<Config, Failure> {
+        let mut arguments = self.clone();
+        if arguments.config.is_none() {
+            arguments.config = std::env::var_os("QUORATE_CONFIG").map(PathBuf::from);
+        }
+        arguments
+            .load(|name| std::env::var(name).ok())
+            .map_err(Failure::usage)
+    }
+
     /// The arguments of a command line that says the same.
     pub(crate) fn to_command_line(&self) -> Vec<OsString> {
         let mut line = vec![OsString::from("serve")];
@@ -136,19 +147,14 @@ impl FromArgMatches for ServeArguments {
 
 /// Runs a node until it is told to stop.
 pub(crate) fn run(arguments: &ServeArguments) -> Result<ExitCode, Failure> {
-    let mut arguments = arguments.clone();
-    if arguments.config.is_none() {
-        arguments.config = std::env::var_os("QUORATE_CONFIG").map(PathBuf::from);
-    }
-    let environment = |name: &str| std::env::var(name).ok();
-    let mut config = arguments.load(environment).map_err(Failure::usage)?;
+    let mut config = arguments.load_from_environment()?;
     if arguments.print_config {
         std::io::stdout().write_all(config.to_toml().as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(peer_bind) = arguments.join.prepare(&config)? {
         let arguments = arguments.with_flags(vec![("peer-bind", peer_bind)]);
-        config = arguments.load(environment).map_err(Failure::usage)?;
+        config = arguments.load_from_environment()?;
     }
     if arguments.exit_with_parent {
         let deadline = config.shutdown_timeout + ORPHAN_GRACE;

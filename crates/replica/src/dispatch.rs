@@ -10,6 +10,7 @@
 //! A request that has to wait is not taken from the input: the raw bytes are the queue, and a
 //! client whose queue is full is not read.
 
+mod backup;
 mod membership;
 mod multi;
 
@@ -303,6 +304,7 @@ impl Replica {
             Kind::Read => self.start_read(client, run, spec, args),
             Kind::Session(command) => self.start_session(client, run, spec, command.schedule, args),
             Kind::Membership => self.start_membership(client, run, spec, args),
+            Kind::Backup => self.start_backup(client, run, spec, args),
             Kind::Unwatch => self.start_session(client, run, spec, Schedule::Alone, args),
             // EXEC carries what WATCH saw: it may not be cut before WATCH has run.
             Kind::Watch => self.start_session(client, run, spec, Schedule::ReadAlone, args),

@@ -17,6 +17,8 @@ pub(crate) enum Kind {
     Session(SessionCommand),
     /// Changes the members of the cluster.
     Membership,
+    /// Hands out a snapshot file.
+    Backup,
     /// Opens a transaction.
     Multi,
     /// Runs it.
@@ -58,6 +60,7 @@ fn set(kinds: &mut Vec<Kind>, spec: &CommandSpec, container: Option<&CommandSpec
             "unwatch" => Kind::Unwatch,
             _ => commands::find(spec).map_or(Kind::Unsupported, Kind::Session),
         },
+        Handler::Session if spec.container == "quorate" && spec.name == "backup" => Kind::Backup,
         Handler::Session
             if spec.container == "quorate" && !matches!(spec.name, "help" | "members") =>
         {

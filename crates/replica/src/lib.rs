@@ -34,6 +34,7 @@
 //! | `compaction` | when a snapshot is taken, and how far the log is cut behind it |
 //! | `snapshot`, `head` | the state on its way to a file and back |
 //! | `consistency` | replicas compare what they hold, and one that differs stops |
+//! | `backup` | a snapshot on its way to a client, and into a new cluster |
 //! | `inspect`, `witness` | what checkers and tools see of batches and replies |
 //!
 //! # Exactly once
@@ -52,6 +53,7 @@
 pub mod inspect;
 pub mod storage;
 
+mod backup;
 mod batch;
 mod bootstrap;
 mod commands;
@@ -84,6 +86,9 @@ mod stats;
 mod transaction;
 mod witness;
 
+pub use backup::{
+    BACKUP_PIECE_BYTES_MAX, BackupAnswer, BackupRequest, BackupWish, HeadSummary, adopt, summary,
+};
 pub use config::{
     ClientId, ClientInfo, Config, Disconnect, HostStats, Membership, NodeInfo, Now, PeerInfo,
 };

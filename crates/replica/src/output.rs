@@ -2,6 +2,7 @@
 
 use raft::{NodeId, ReadEntries, SendSnapshot, WriteId};
 
+use crate::backup::BackupRequest;
 use crate::config::{ClientId, Membership};
 use crate::message::PeerMessage;
 use crate::snapshot::Snapshot;
@@ -25,6 +26,9 @@ pub struct Output {
     /// Followers that lag behind the log, each to be sent the newest snapshot. When the transfer has
     /// ended, one way or the other, say so by [`crate::Replica::snapshot_sent`].
     pub send_snapshots: Vec<SendSnapshot>,
+    /// What clients want of snapshot files, each to be answered by
+    /// [`crate::Replica::answer_backup`].
+    pub backups: Vec<BackupRequest>,
     /// Clients that have output to be written.
     pub flush: Vec<ClientId>,
     /// Clients to disconnect once their output is written.
@@ -67,6 +71,7 @@ impl Output {
         self.entry_reads.clear();
         self.snapshot = None;
         self.send_snapshots.clear();
+        self.backups.clear();
         self.flush.clear();
         self.close.clear();
         self.resumed.clear();

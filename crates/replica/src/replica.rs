@@ -16,6 +16,7 @@ use raft::{
 };
 use resp::Encoder;
 
+use crate::backup::Backups;
 use crate::batch::BatchReader;
 use crate::commands;
 use crate::compaction::Compaction;
@@ -61,6 +62,8 @@ pub struct Replica {
     pub(crate) reads: Reads,
     /// Changes of the members.
     pub(crate) changes: Changes,
+    /// Clients that fetch a snapshot.
+    pub(crate) backups: Backups,
     /// Messages that may leave when a write is durable, oldest first.
     held: VecDeque<(WriteId, Vec<Envelope>)>,
     /// Messages that leave at the next drain.
@@ -162,6 +165,7 @@ impl Replica {
             gateway,
             reads,
             changes: Changes::new(),
+            backups: Backups::default(),
             held: VecDeque::new(),
             messages: Vec::new(),
             waiting: BTreeSet::new(),
@@ -300,6 +304,7 @@ impl Replica {
         if let Some(mut session) = self.node.sessions.remove(client) {
             self.node.pubsub.remove_client(client, &mut session);
             self.waiting.remove(&client);
+            self.backups.forget(client);
         }
     }
 
@@ -378,6 +383,7 @@ impl Replica {
         output.flush.append(&mut self.node.flush);
         output.close.append(&mut self.node.closing);
         output.resumed.append(&mut self.resumed);
+        output.backups.append(&mut self.backups.take_requests());
         output.shutdown = self.node.shutdown.take();
         output.fatal.clone_from(&self.fatal);
         output.witnesses.append(&mut self.node.witnesses);
@@ -443,7 +449,7 @@ impl Replica {
         self.node.machine.state_hash()
     }
 
-    fn set_now(&mut self, now: Now) {
+    pub(crate) fn set_now(&mut self, now: Now) {
         self.node.now = now;
         self.raft.set_wall_ms(now.wall_ms);
     }

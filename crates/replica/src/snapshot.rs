@@ -50,6 +50,12 @@ pub struct Retired(#[expect(dead_code, reason = "only dropped")] pub(crate) Mach
 #[error("{0}")]
 pub struct SnapshotError(String);
 
+impl SnapshotError {
+    pub(crate) fn new(reason: String) -> Self {
+        SnapshotError(reason)
+    }
+}
+
 impl SnapshotLoader {
     /// Begins with a snapshot's head.
     ///

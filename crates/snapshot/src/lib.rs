@@ -38,7 +38,7 @@ use bytes::Bytes;
 pub use damage::{Damage, DamageKind};
 pub use directory::{Directory, Found, Newest, Refused};
 pub use error::SnapshotError;
-pub use reader::{Reader, Report, verify};
+pub use reader::{Reader, Report, identify, verify};
 pub use receiver::{ReceiveError, Receiver};
 pub use source::Source;
 pub use writer::Writer;

@@ -64,6 +64,32 @@ pub fn verify(vfs: &dyn Vfs, path: &Path) -> Result<Report, SnapshotError> {
     })
 }
 
+/// Which file this is, by its header and its end: without reading what is between. Whoever is sent the
+/// file checks all of it.
+pub fn identify(vfs: &dyn Vfs, path: &Path) -> Result<FileId, SnapshotError> {
+    let (meta, reader) = Reader::open(vfs, path)?;
+    let input = reader.input;
+    let bytes = input.file_bytes;
+    let mut end = [0; RECORD_HEADER_BYTES + END_BODY_BYTES];
+    let offset = bytes.saturating_sub(end.len() as u64);
+    let read = input.file.read_full_at(offset, &mut end);
+    read.map_err(failed("reading", path))?;
+    let (header, body) = end.split_at(RECORD_HEADER_BYTES);
+    let header = header.first_chunk().and_then(RecordHeader::decode);
+    let is_end = End::decode(body).is_some_and(|end| end.file_bytes == bytes);
+    match header {
+        Some((header, checksum)) if is_end && header.kind == RecordKind::End => Ok(FileId {
+            cluster: meta.cluster,
+            group: meta.group,
+            index: meta.index,
+            term: meta.term,
+            bytes,
+            checksum,
+        }),
+        _ => Err(input.damaged(offset, DamageKind::CutShort)),
+    }
+}
+
 impl Reader {
     /// Opens a file and reads its header and head.
     pub fn open(vfs: &dyn Vfs, path: &Path) -> Result<(Meta, Reader), SnapshotError> {

@@ -7,7 +7,7 @@ use std::path::Path;
 use common::{CLUSTER, GROUP, blocks_of, directory, meta, read_all, write};
 use proptest::prelude::*;
 use snapshot::format::{HEADER_BYTES, Header, RECORD_HEADER_BYTES, RecordHeader, RecordKind};
-use snapshot::{DamageKind, SnapshotError, verify};
+use snapshot::{DamageKind, SnapshotError, identify, verify};
 use vfs::{MemVfs, Vfs};
 
 /// Asserts that a file is refused by everything that reads it, and returns where it is damaged.
@@ -53,6 +53,7 @@ fn a_file_cut_at_each_byte_is_set_aside_and_the_one_before_is_taken() {
         disk.truncate(&newer.path, len).unwrap();
         let (offset, kind) = assert_damaged(&disk, &newer.path);
         assert_eq!((offset, kind), (len, DamageKind::CutShort));
+        identify(&disk, &newer.path).expect_err("it has no end");
         let directory = directory(&disk, "/snapshots");
         let newest = directory.newest_good(CLUSTER, GROUP).unwrap();
         assert_eq!(newest.good.as_ref(), Some(&older));
@@ -208,6 +209,7 @@ proptest! {
         disk.overwrite(&path, 0, &bytes).unwrap();
         let read = read_all(&disk, &path);
         let verified = verify(&disk, &path);
+        let _ = identify(&disk, &path);
         prop_assert_eq!(read.is_ok(), verified.is_ok());
         match directory.newest_good(CLUSTER, GROUP) {
             Ok(newest) => prop_assert_eq!(newest.good.is_some(), read.is_ok()),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use common::{CLUSTER, GROUP, blocks_of, directory, meta, read_all, try_write, write};
 use proptest::prelude::*;
 use snapshot::format::{FORMAT_VERSION, Header, finished_name, writing_name};
-use snapshot::{Directory, Meta, SnapshotError, Writer, verify};
+use snapshot::{Directory, Meta, SnapshotError, Writer, identify, verify};
 use vfs::{Fault, MemVfs, OperationKind, StdVfs, Vfs};
 
 #[test]
@@ -21,6 +21,7 @@ fn a_file_says_what_was_written() {
     assert_eq!(read_meta, meta(9));
     let report = verify(&disk, &found.path).unwrap();
     assert_eq!(report.id(), found.id());
+    assert_eq!(identify(&disk, &found.path).unwrap(), found.id());
     assert_eq!(report.blocks, 4);
     assert_eq!(
         report.bytes,

@@ -21,6 +21,14 @@ pub(super) static ROWS: &[CommandSpec] = &[command(750, "quorate", -2)
                 "O(N), N being the number of nodes",
                 "peer-address [ID id] [LEARNER]",
             ),
+        subcommand(770, "quorate", "backup", -3)
+            .in_group(Group::Cluster, "7.0.0")
+            .flags(&[ADMIN, NOSCRIPT, STALE, NO_MULTI])
+            .docs(
+                "Hands out the node's newest snapshot, piece by piece: see \"quorate backup\".",
+                "O(N), N being the number of bytes",
+                "BEGIN | READ offset count",
+            ),
         subcommand(752, "quorate", "demote", -3)
             .in_group(Group::Cluster, "7.0.0")
             .flags(&[ADMIN, NOSCRIPT, STALE, NO_MULTI])

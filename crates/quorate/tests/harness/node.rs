@@ -114,6 +114,11 @@ impl Node {
         self.data_dir = path.to_owned();
     }
 
+    /// What it is started with, beside its address and its directory.
+    pub fn settings(&self) -> &[(&'static str, String)] {
+        &self.settings
+    }
+
     pub fn data_dir(&self) -> &Path {
         &self.data_dir
     }
@@ -205,7 +210,8 @@ impl Node {
         Info::parse(&text(&reply))
     }
 
-    fn log(&self) -> String {
+    /// What all its runs have logged.
+    pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 

@@ -33,7 +33,7 @@ impl Reactor {
         let Parts { replica, .. } = &mut self.parts;
         match completion {
             Completion::Written { meta, found, .. } => {
-                replica.snapshot_written(now, meta, found.bytes);
+                replica.snapshot_written(now, *meta, found.bytes);
                 for send in std::mem::take(&mut self.desk.waiting) {
                     self.send_snapshot(now, send);
                 }
@@ -53,6 +53,7 @@ impl Reactor {
                 replica.snapshot_lost(now);
                 self.wait_for_snapshot(now, to, LogIndex(0));
             }
+            Completion::Backup { client, answer } => replica.answer_backup(now, client, answer),
             Completion::Received {
                 from,
                 loaded,
@@ -82,6 +83,9 @@ impl Reactor {
         }
         for send in std::mem::take(&mut self.output.send_snapshots) {
             self.send_snapshot(now, send);
+        }
+        for request in self.output.backups.drain(..) {
+            self.parts.snapshots.backup(request);
         }
     }
 

@@ -6,7 +6,8 @@
 //! - one **writes** what the replica has cut off, paced, and keeps the directory in order ([`write`]);
 //! - one **receives**, checks and loads what a leader sends ([`receive`]), there only while there is
 //!   something to receive;
-//! - one for each peer that is being sent a snapshot **sends** it ([`send`]).
+//! - one for each peer that is being sent a snapshot **sends** it ([`send`]);
+//! - one reads pieces of files for clients that make a **backup** ([`backup`]), from the first of them on.
 //!
 //! Each transfer has a connection of its own to the peer port ([`channel`]), so that its bytes wait
 //! before nobody's entries and heartbeats. The reactor accepts it and judges its greeting, as of
@@ -16,6 +17,7 @@
 //!
 //! What is finished is told as the disk thread tells it: put into a list, and the reactor woken.
 
+mod backup;
 mod channel;
 mod load;
 mod pace;
@@ -35,7 +37,7 @@ use std::time::Duration;
 
 use mio::Waker;
 use raft::{EntryId, LogIndex, NodeId, SnapshotMeta, Term};
-use replica::{LoadedSnapshot, Snapshot};
+use replica::{BackupAnswer, BackupRequest, ClientId, LoadedSnapshot, Snapshot};
 use snapshot::{Directory, FileId, Found, Source, verify};
 use tracing::{error, info, warn};
 
@@ -76,7 +78,7 @@ pub(crate) struct SnapshotSettings {
 pub(crate) enum Completion {
     /// A snapshot is durable under its final name.
     Written {
-        meta: SnapshotMeta,
+        meta: Box<SnapshotMeta>,
         found: Box<Found>,
         took: Duration,
         /// What the directory takes on disk now.
@@ -93,6 +95,11 @@ pub(crate) enum Completion {
     /// This node's own file is damaged, and was set aside: another has to be written before a
     /// transfer can begin.
     Damaged { to: NodeId },
+    /// A client is to be answered.
+    Backup {
+        client: ClientId,
+        answer: Result<BackupAnswer, String>,
+    },
     /// A snapshot has been received, is durable under its final name, and loaded.
     Received {
         from: NodeId,
@@ -150,6 +157,9 @@ pub(crate) struct Snapshots {
     /// Dropped to end the thread that receives.
     arrivals: Option<Sender<Arrival>>,
     receiver: Option<JoinHandle<()>>,
+    /// Dropped to end the thread that reads for clients.
+    backups: Option<Sender<BackupRequest>>,
+    backup_reader: Option<JoinHandle<()>>,
     /// The connection that is being received on, or waits to be.
     receiving: Stop,
     /// Transfers to peers.
@@ -216,6 +226,8 @@ impl Snapshots {
             writer: Some(writer),
             arrivals: None,
             receiver: None,
+            backups: None,
+            backup_reader: None,
             receiving: stop.child(),
             sending: BTreeMap::new(),
             checked: Arc::default(),
@@ -313,6 +325,26 @@ impl Snapshots {
         }
     }
 
+    /// Hands on what a client wants of a file.
+    pub(crate) fn backup(&mut self, request: BackupRequest) {
+        let requests = match &self.backups {
+            Some(requests) => requests,
+            None => match self.start_backup_reader() {
+                Ok(requests) => self.backups.insert(requests),
+                Err(error) => {
+                    let reason = format!("no thread can be started to read a snapshot: {error}");
+                    return self.outbox.complete(Completion::Backup {
+                        client: request.client,
+                        answer: Err(reason),
+                    });
+                }
+            },
+        };
+        if requests.send(request).is_err() {
+            error!("the thread that reads snapshots has ended with an internal error");
+        }
+    }
+
     /// Moves what has been done since the last call into `completions`.
     pub(crate) fn completions(&mut self, completions: &mut Vec<Completion>) {
         let first = completions.len();
@@ -342,10 +374,16 @@ impl Snapshots {
         self.stop.raise_all();
         self.jobs = None;
         self.arrivals = None;
+        self.backups = None;
         // Whoever waits for an answer gets none.
         lock(&self.outbox.completions).clear();
         let senders = std::mem::take(&mut self.sending).into_values();
-        let threads = self.writer.take().into_iter().chain(self.receiver.take());
+        let readers = self
+            .receiver
+            .take()
+            .into_iter()
+            .chain(self.backup_reader.take());
+        let threads = self.writer.take().into_iter().chain(readers);
         for thread in threads.chain(senders) {
             if thread.join().is_err() {
                 error!("a thread for snapshots ended with an internal error");
@@ -361,6 +399,16 @@ impl Snapshots {
         if !is_taken {
             error!("the thread that writes snapshots has ended with an internal error");
         }
+    }
+
+    fn start_backup_reader(&mut self) -> io::Result<Sender<BackupRequest>> {
+        let (requests, queue): (Sender<BackupRequest>, Receiver<BackupRequest>) = channel();
+        let mut reader = backup::Reading::new(self.directory.clone(), Arc::clone(&self.outbox));
+        let thread = thread::Builder::new()
+            .name("backup".into())
+            .spawn(move || reader.serve(&queue))?;
+        self.backup_reader = Some(thread);
+        Ok(requests)
     }
 
     fn start_receiver(&mut self) -> io::Result<Sender<Arrival>> {
@@ -404,6 +452,7 @@ impl Snapshots {
                 false => statistics.send_failures += 1,
             },
             Completion::Damaged { .. } => statistics.send_failures += 1,
+            Completion::Backup { .. } => {}
             Completion::Received { loaded, .. } => {
                 statistics.received += 1;
                 self.set_newest(loaded.meta.last);

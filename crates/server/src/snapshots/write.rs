@@ -115,7 +115,7 @@ impl Writing {
                         found.bytes
                     });
                 self.outbox.complete(Completion::Written {
-                    meta,
+                    meta: Box::new(meta),
                     found: Box::new(found),
                     took,
                     disk_bytes,
