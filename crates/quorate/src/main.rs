@@ -25,6 +25,7 @@ mod join;
 mod login;
 mod members;
 mod progress;
+mod recover;
 mod restore;
 mod serve;
 mod status;
@@ -77,6 +78,8 @@ enum Command {
     Backup(backup::BackupArguments),
     /// Begin a new cluster with the state of a backup.
     Restore(Box<restore::RestoreArguments>),
+    /// Make a new cluster out of what one node of a lost one has left.
+    Recover(recover::RecoverArguments),
     /// Look into the log of a node that is not running.
     #[command(subcommand)]
     Wal(wal_tools::WalCommand),
@@ -108,6 +111,7 @@ fn main() -> ExitCode {
         Command::Import(arguments) => import::run(&arguments),
         Command::Backup(arguments) => backup::run(&arguments),
         Command::Restore(arguments) => restore::run(&arguments),
+        Command::Recover(arguments) => recover::run(&arguments),
         Command::Wal(command) => wal_tools::run(&command),
     };
     match outcome {

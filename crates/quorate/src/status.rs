@@ -14,6 +14,7 @@ use serde_json::json;
 use server::config::Address;
 
 use crate::{
+    admin::Members,
     client::{ClientError, Connection},
     cluster::addresses_of,
     failure::Failure,
@@ -158,16 +159,50 @@ pub(crate) fn run(arguments: &StatusArguments) -> Result<ExitCode, Failure> {
     let login = arguments.login.login()?;
     let rows = survey(&arguments.cluster, &login);
     let health = Health::of(&rows);
+    let changes = changes(&rows, &login);
     let text = if arguments.json {
-        as_json(&rows, &health)
+        as_json(&rows, &health, &changes)
     } else {
-        as_table(&rows, &health)
+        as_table(&rows, &health, &changes)
     };
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(if health.is_good() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    })
+}
+
+/// What is being done with the members, one line each, by the word of the leader.
+fn changes(rows: &[Row], login: &Login) -> Vec<String> {
+    let leads = |row: &&Row| matches!(&row.node, Ok(node) if node.role == "leader");
+    let leaders = rows.iter().filter(leads);
+    let addresses = leaders.filter_map(|row| row.address.as_ref());
+    let mut answers = addresses.filter_map(|address| {
+        let mut connection = Connection::open(address, login, NODE_TIMEOUT).ok()?;
+        let reply = connection
+            .call(&["QUORATE", "MEMBERS"], NODE_TIMEOUT)
+            .ok()?;
+        Members::parse(&reply)
+    });
+    answers.next().map_or_else(Vec::new, |members| {
+        let mut lines = Vec::new();
+        if members.is_changing {
+            lines.push("a change of the members is under way".to_owned());
+        }
+        for member in members.members.iter().filter(|it| !it.intent.is_empty()) {
+            let (id, intent) = (member.id, &member.intent);
+            let progress = match (member.is_voter, member.matched) {
+                (true, _) => String::new(),
+                (false, 0) => format!(
+                    ": it was not started yet, it is expected at {}",
+                    member.peer_addr
+                ),
+                (false, matched) => format!(": it has {matched} of {} entries", members.commit),
+            };
+            lines.push(format!("node {id} {intent}{progress}"));
+        }
+        lines
     })
 }
 
@@ -356,7 +391,7 @@ impl Health {
     }
 }
 
-fn as_json(rows: &[Row], health: &Health) -> String {
+fn as_json(rows: &[Row], health: &Health, changes: &[String]) -> String {
     let nodes: Vec<_> = rows
         .iter()
         .map(|row| {
@@ -391,12 +426,13 @@ fn as_json(rows: &[Row], health: &Health) -> String {
         "leader": health.leader,
         "voters": health.voters,
         "voters_up": health.voters_up,
+        "changes": changes,
         "nodes": nodes,
     });
     format!("{status:#}\n")
 }
 
-fn as_table(rows: &[Row], health: &Health) -> String {
+fn as_table(rows: &[Row], health: &Health, changes: &[String]) -> String {
     let header = [
         "NODE", "ADDRESS", "ROLE", "TERM", "COMMIT", "APPLIED", "LAG", "UPTIME",
     ];
@@ -426,6 +462,9 @@ fn as_table(rows: &[Row], health: &Health) -> String {
         text.push('\n');
     }
     text.push_str(&format!("{}\n", health.sentence()));
+    for change in changes {
+        text.push_str(&format!("{change}\n"));
+    }
     text
 }
 
@@ -499,13 +538,13 @@ mod tests {
         assert_eq!(rows[2].id, Some(3));
         let health = Health::of(&rows);
         assert!(health.is_good());
-        let table = as_table(&rows, &health);
+        let table = as_table(&rows, &health, &[]);
         assert!(
             table.contains("2     127.0.0.1:7000  follower  2     10      7        3    1h01m"),
             "{table}"
         );
         assert!(table.contains("unreachable (refused)"), "{table}");
-        assert!(as_json(&rows, &health).contains("\"lag\": 3"));
+        assert!(as_json(&rows, &health, &[]).contains("\"lag\": 3"));
     }
 
     #[test]

@@ -62,7 +62,13 @@ fn every_command_that_the_readme_shows_runs() {
         &format!("quorate dev --ephemeral --port {ports}"),
     );
     dev.wait_for("Ctrl-C stops");
+    let mut joined = Vec::new();
     for command in &others {
+        if command.starts_with("quorate serve --join") {
+            joined.push(Running::start(dir.path(), &moved(command, ports)));
+            await_voter(dir.path(), ports, 4);
+            continue;
+        }
         match command.split_whitespace().next() {
             // What this test does with the binary that cargo has built for it.
             Some("cargo") if command == "cargo run --release -- dev" => {}
@@ -82,6 +88,7 @@ fn every_command_that_the_readme_shows_runs() {
             _ => run(dir.path(), &moved(command, ports)),
         }
     }
+    drop(joined);
     drop(dev);
 
     let nodes: Vec<_> = serves
@@ -93,6 +100,16 @@ fn every_command_that_the_readme_shows_runs() {
     let deadline = Instant::now() + Duration::from_secs(30);
     while !succeeds(dir.path(), &status) {
         assert!(Instant::now() < deadline, "the three nodes have no leader");
+    }
+}
+
+/// Waits until a node that joins the cluster at this port votes.
+fn await_voter(dir: &Path, port: u16, id: u64) {
+    let info = format!("quorate cli --cluster 127.0.0.1:{port} info raft");
+    let voters = format!("{info} | grep '^raft_voters:.*{id}'");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !succeeds(dir, &voters) {
+        assert!(Instant::now() < deadline, "node {id} does not vote");
     }
 }
 
@@ -114,7 +131,7 @@ fn shell_lines(text: &str) -> Vec<String> {
 /// The command with the README's ports replaced by free ones.
 fn moved(command: &str, base: u16) -> String {
     let mut moved = command.to_owned();
-    for node in 1..=3 {
+    for node in 1..=4 {
         for (shown, port) in [(7000, base), (8000, base + 1000), (9000, base + 2000)] {
             moved = moved.replace(&(shown + node).to_string(), &(port + node - 1).to_string());
         }
@@ -122,14 +139,14 @@ fn moved(command: &str, base: u16) -> String {
     moved
 }
 
-/// The first of three ports, above each of which a thousand and two thousand are free too.
+/// The first of four ports, above each of which a thousand and two thousand are free too.
 fn free_ports() -> u16 {
     (0..100)
         .filter_map(|_| TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok())
         .map(|address| address.port())
         .find(|&base| {
             base < 60_000
-                && (0..3).all(|node| {
+                && (0..4).all(|node| {
                     [0, 1000, 2000]
                         .iter()
                         .all(|above| TcpListener::bind(("127.0.0.1", base + node + above)).is_ok())

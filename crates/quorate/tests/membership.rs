@@ -236,6 +236,11 @@ fn what_would_harm_is_refused_in_one_line() {
     let id = follower.to_string();
     let told = done(&cluster, leader, &["add-node", "127.0.0.1:1", "--no-wait"]);
     assert_eq!(told, "node 4 is added");
+    let status = done(&cluster, follower, &["status"]);
+    assert!(
+        status.contains("node 4 votes when it has caught up: it was not started yet"),
+        "{status}"
+    );
     done(&cluster, leader, &["remove-node", "4"]);
     let demoted = leader.to_string();
     done(&cluster, leader, &["demote", &demoted, "--force"]);
@@ -271,4 +276,55 @@ fn a_join_that_is_interrupted_is_repeated_and_gets_the_same_id() {
     assert_eq!(field(&cluster, 2, "raft_node_id"), "2");
     let last = done(&cluster, 1, &["add-node", "127.0.0.1:1", "--no-wait"]);
     assert_eq!(last, "node 3 is added", "no id was used up");
+}
+
+#[test]
+fn what_one_node_has_of_a_lost_cluster_is_made_a_new_one() {
+    let _alone = alone();
+    let mut cluster = Cluster::of_three();
+    for number in 0..50 {
+        let key = format!("key{number}");
+        cluster.node(2).ask(&["SET", &key, &key]);
+    }
+    for id in 1..=3 {
+        cluster.node_mut(id).kill();
+    }
+    let new = cluster.directory().join("new");
+    let old = cluster.node(2).data_dir().display().to_string();
+    let recover = |extra: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_quorate"))
+            .args(["recover", "--force-new-cluster", "--data-dir", &old, "--to"])
+            .arg(&new)
+            .args(extra)
+            .output()
+            .expect("the binary runs")
+    };
+    let unasked = recover(&[]);
+    assert_eq!(unasked.status.code(), Some(2), "nobody has said yes");
+    assert!(!new.exists());
+    let made = recover(&["--yes"]);
+    assert!(made.status.success(), "{made:?}");
+    let lost = String::from_utf8_lossy(&made.stderr).into_owned();
+    assert!(
+        lost.contains("Lost: every acknowledged write behind entry"),
+        "{lost}"
+    );
+    assert_eq!(recover(&["--yes"]).status.code(), Some(1), "it exists now");
+
+    // The old configuration still fits it, and an old member that comes back is not let in.
+    cluster.node_mut(2).set_data_dir(&new);
+    cluster.node_mut(2).start();
+    cluster.node_mut(3).start();
+    cluster.await_ready(&[2]);
+    assert_eq!(field(&cluster, 2, "raft_voters"), "2");
+    for number in 0..50 {
+        let key = format!("key{number}");
+        assert_eq!(text(&cluster.node(2).ask(&["GET", &key])), key);
+    }
+    let first = cluster.node(2).ask(&["INCR", "n"]);
+    assert_eq!(first.as_integer(), Some(1));
+    assert_eq!(cluster.join(2, &[]), 4);
+    await_voters(&cluster, 4, "2,4");
+    cluster.await_ready(&[4]);
+    assert_eq!(text(&cluster.node(4).ask(&["GET", "key7"])), "key7");
 }

@@ -15,6 +15,8 @@ use raft::{
 };
 use wal::{GroupLog, Record, RecordKind};
 
+use crate::bootstrap::Bootstrap;
+use crate::head::Head;
 use crate::membership::Roster;
 
 /// What the log holds does not make sense as a Raft log.
@@ -124,6 +126,36 @@ pub fn addresses(log: Option<&GroupLog>) -> BTreeMap<NodeId, String> {
         addresses.extend(members.map(|(id, enrolled)| (id, enrolled.peer_addr)));
     }
     addresses
+}
+
+/// The payload of a membership entry that makes a node the whole of its cluster. The next free id stays
+/// above all that the log, the head of a snapshot, or the log's first entry tell of.
+pub fn sole_membership(
+    node: NodeId,
+    log: &GroupLog,
+    head: Option<&[u8]>,
+    first: Option<&Record>,
+) -> Bytes {
+    let of_log = log.tagged.iter().filter_map(|record| {
+        let change = ConfChange::decode(&record.body).ok()?;
+        Some(Roster::decode(&change.context).ok()?.next_id)
+    });
+    let of_head = head
+        .and_then(|head| Head::decode(head).ok())
+        .map(|head| head.roster.next_id);
+    let of_first = first
+        .and_then(|record| Bootstrap::decode(&record.body).ok())
+        .map(|record| Roster::of_first(record.members).next_id);
+    let known = of_log.chain(of_head).chain(of_first);
+    let roster = Roster {
+        next_id: known.chain([node.0 + 1]).max().unwrap_or_default(),
+        ..Roster::of_first([(node, String::new())])
+    };
+    ConfChange {
+        conf: ConfState::of_voters([node]),
+        context: roster.encode(),
+    }
+    .encode()
 }
 
 /// What Raft starts from, given what the log on disk holds of its group; `None` at the first start. The

@@ -42,6 +42,7 @@ mod listener;
 mod logging;
 mod metrics;
 mod reactor;
+mod rebirth;
 mod server;
 mod signals;
 mod snapshots;
@@ -54,6 +55,7 @@ pub use disk::{DiskError, OnFailure};
 pub use error::ServeError;
 pub use identity::{begin_charter, is_in_use, read_charter, write_charter};
 pub use reactor::Stopper;
+pub use rebirth::{RebirthError, Remains};
 pub use server::{Options, Server};
 pub use snapshots::SnapshotStartError;
 

@@ -43,7 +43,7 @@ use crate::tokens::Source;
 use self::recover::{Storage, choose_vfs, open_storage};
 
 /// The one group of this release. Messages and records name it, because there will be more.
-const GROUP: GroupId = GroupId(1);
+pub(crate) const GROUP: GroupId = GroupId(1);
 
 /// The software version, as peers and INFO are told.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");

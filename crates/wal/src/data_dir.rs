@@ -406,6 +406,18 @@ fn write_identity(vfs: &dyn Vfs, dir: &Path, identity: &IdentityFile) -> Result<
     replace_file(vfs, dir, IDENTITY_NAME, IDENTITY_NEW_NAME, &bytes)
 }
 
+/// Writes the IDENTITY of a data directory that has none: of a node that is made out of another's data.
+///
+/// # Errors
+/// If the disk does not take it.
+pub fn write_new_identity(
+    vfs: &dyn Vfs,
+    dir: &Path,
+    identity: &IdentityFile,
+) -> Result<(), DataDirError> {
+    write_identity(vfs, dir, identity)
+}
+
 /// Replaces a small file so that a crash leaves the old one or the new one; durable on return.
 pub(crate) fn replace_file(
     vfs: &dyn Vfs,
