@@ -162,6 +162,35 @@ fn a_damaged_snapshot_is_passed_over_where_the_log_reaches_back_and_refused_wher
     assert_eq!(files(&snapshots), before, "a refused start changes nothing");
 }
 
+#[test]
+fn a_leader_that_finds_its_snapshot_damaged_writes_another_for_the_follower_that_needs_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut cluster = Cluster::start(dir.path(), &SMALL);
+    let mut client = cluster.node(0).client();
+    fill(&mut client, 0, 100);
+    let away = 2;
+    cluster.stop(away);
+    let mut client = cluster.node(0).client();
+    for round in 1..6 {
+        fill(&mut client, round, 1000);
+    }
+    for index in [0, 1] {
+        let mut client = cluster.node(index).client();
+        client.call_until(&["SAVE"], |reply| *reply == ok());
+        flip_a_byte(&newest(
+            &dir.path().join((index + 1).to_string()).join("snapshots"),
+        ));
+    }
+    cluster.restart(away);
+    let mut late = cluster.node(away).client();
+    assert_eq!(late.call(&["GET", "key:999"]), bulk(&value(5, 999)));
+    let damaged = (1..=3).filter(|id| {
+        let names = files(&dir.path().join(id.to_string()).join("snapshots"));
+        names.iter().any(|name| name.ends_with(".damaged"))
+    });
+    assert_eq!(damaged.count(), 1, "the sender's file was set aside");
+}
+
 /// Writes `count` keys of about 1 KiB, as one pipeline.
 fn fill(client: &mut Client<std::net::TcpStream>, round: usize, count: usize) {
     for number in 0..count {

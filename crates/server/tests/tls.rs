@@ -169,3 +169,35 @@ fn an_unusable_certificate_is_one_line_that_names_setting_and_file() {
     assert_eq!((error.exit_code(), line.lines().count()), (2, 1));
     assert!(!data.exists(), "nothing was touched");
 }
+
+#[test]
+fn a_snapshot_is_brought_over_tls_as_well() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let pki = Pki::new(dir.path(), "peer");
+    let settings = [
+        ("peer-tls-cert", text(&pki.cert)),
+        ("peer-tls-key", text(&pki.key)),
+        ("peer-tls-ca", text(&pki.ca)),
+        ("wal-segment-size", "1536KiB"),
+        ("log-tail-size", "0KiB"),
+    ];
+    let mut cluster = Cluster::start(dir.path(), &settings);
+    let value = "x".repeat(500_000);
+    let mut client = cluster.node(0).client();
+    assert_eq!(client.call(&["SET", "first", "1"]), ok());
+    cluster.stop(2);
+    for index in 0..10 {
+        client.call_until(&["SET", &format!("big:{index}"), &value], |reply| {
+            *reply == ok()
+        });
+    }
+    for index in [0, 1] {
+        let mut client = cluster.node(index).client();
+        client.call_until(&["SAVE"], |reply| *reply == ok());
+    }
+    cluster.restart(2);
+    let mut late = cluster.node(2).client();
+    assert_eq!(late.call(&["GET", "big:9"]), bulk(&value));
+    let info = format!("{:?}", late.call(&["INFO", "persistence"]));
+    assert!(!info.contains("snapshot_index:0"), "{info}");
+}

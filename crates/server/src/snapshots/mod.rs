@@ -517,6 +517,8 @@ impl Transferring {
             Err(TransferError::Stopped) => sent(to, None),
             Err(error) => {
                 warn!(peer = to.0, %error, "a snapshot was not sent; it is tried again later");
+                // It may be this node's disk: the file is checked again before the next attempt.
+                lock(&self.checked).remove(&id);
                 sent(to, None)
             }
         }
