@@ -14,6 +14,7 @@ use server::peer::codec::{
 };
 use server::peer::frame::{FRAME_BYTES_MAX, FrameReader};
 use server::peer::handshake::{Hello, MAGIC, PROTOCOL_VERSION, Purpose, RefusalReason};
+use server::peer::transfer::{Offer, Transfer, decode_transfer, encode_transfer};
 use server::{Config, Options, ServeError, Server};
 use tempfile::TempDir;
 
@@ -389,4 +390,66 @@ fn a_peer_that_falls_silent_is_given_up_and_dialled_anew() {
         }
         assert!(pings > 0, "given up without a question");
     }
+}
+
+#[test]
+fn a_connection_for_a_snapshot_stands_beside_the_one_for_messages() {
+    let scene = Scene::new();
+    let (mut messages, answer) = scene.greet(|_| {});
+    assert!(matches!(answer, Greeting::Welcome(_)), "{answer:?}");
+    let dial = || {
+        let (wire, answer) = scene.greet(|hello| hello.purpose = Purpose::Snapshot);
+        assert!(matches!(answer, Greeting::Welcome(_)), "{answer:?}");
+        wire
+    };
+    let say = |wire: &mut Wire, message: &Transfer| {
+        let mut bytes = Vec::new();
+        encode_transfer(scene.scope(), message, &mut bytes);
+        wire.send(&bytes);
+    };
+    let hear = |wire: &mut Wire| {
+        let body = wire.frame().expect("an answer");
+        decode_transfer(scene.scope(), body).expect("a message of a transfer")
+    };
+    let offer = Transfer::Offer(Offer {
+        last: raft::EntryId {
+            term: raft::Term(3),
+            index: raft::LogIndex(70),
+        },
+        bytes: 1000,
+        checksum: 7,
+    });
+
+    // A piece that does not come next is refused in words.
+    let mut wire = dial();
+    say(&mut wire, &offer);
+    assert_eq!(hear(&mut wire), Transfer::Resume { offset: 0 });
+    let piece = |offset, count: usize| Transfer::Chunk {
+        offset,
+        bytes: vec![1; count].into(),
+    };
+    say(&mut wire, &piece(0, 600));
+    assert_eq!(hear(&mut wire), Transfer::Received { offset: 600 });
+    say(&mut wire, &piece(900, 50));
+    assert!(matches!(hear(&mut wire), Transfer::Failed { .. }));
+    assert!(wire.is_closed());
+
+    // What is not the announced file is refused when it is whole, and begun anew.
+    let mut wire = dial();
+    say(&mut wire, &offer);
+    assert_eq!(hear(&mut wire), Transfer::Resume { offset: 0 });
+    say(&mut wire, &piece(0, 1000));
+    assert_eq!(hear(&mut wire), Transfer::Received { offset: 1000 });
+    assert!(matches!(hear(&mut wire), Transfer::Failed { .. }));
+
+    // Nonsense ends that connection, and no other.
+    let mut wire = dial();
+    say(&mut wire, &Transfer::Installed);
+    assert!(matches!(hear(&mut wire), Transfer::Failed { .. }));
+    let mut ping = Vec::new();
+    encode_ping(scene.scope(), 5, &mut ping);
+    messages.send(&ping);
+    let body = messages.frame().expect("a pong");
+    let pong = decode_message(scene.scope(), body).expect("a message");
+    assert_eq!(pong, Incoming::Pong(5));
 }

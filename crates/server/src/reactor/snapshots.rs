@@ -3,7 +3,6 @@
 
 use raft::{EntryId, LogIndex, NodeId, SendSnapshot};
 use replica::Now;
-use tracing::info;
 
 use super::{Parts, Reactor};
 use crate::snapshots::Completion;
@@ -54,22 +53,9 @@ impl Reactor {
                 self.wait_for_snapshot(now, to, LogIndex(0));
             }
             Completion::Backup { client, answer } => replica.answer_backup(now, client, answer),
-            Completion::Received {
-                from,
-                loaded,
-                bytes,
-                answer,
-            } => {
-                let (index, before) = (loaded.meta.last.index, replica.metrics().applied_index);
+            Completion::Received { loaded, answer } => {
                 let retired = replica.install(now, *loaded);
-                self.parts.snapshots.free(Box::new(retired));
-                info!(
-                    from = from.0,
-                    index = index.0,
-                    applied_before = before,
-                    bytes,
-                    "snapshot installed"
-                );
+                self.parts.snapshots.installed(retired);
                 // It waits for this with a bounded patience, and may be gone.
                 let _ = answer.send(());
             }

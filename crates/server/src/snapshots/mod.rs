@@ -26,7 +26,6 @@ mod send;
 mod start;
 mod write;
 
-use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -37,7 +36,7 @@ use std::time::Duration;
 
 use mio::Waker;
 use raft::{EntryId, LogIndex, NodeId, SnapshotMeta, Term};
-use replica::{BackupAnswer, BackupRequest, ClientId, LoadedSnapshot, Snapshot};
+use replica::{BackupAnswer, BackupRequest, ClientId, LoadedSnapshot, Retired, Snapshot};
 use snapshot::{Directory, FileId, Found, Source, verify};
 use tracing::{error, info, warn};
 
@@ -102,9 +101,7 @@ pub(crate) enum Completion {
     },
     /// A snapshot has been received, is durable under its final name, and loaded.
     Received {
-        from: NodeId,
         loaded: Box<LoadedSnapshot>,
-        bytes: u64,
         /// To be told when the state is the node's.
         answer: SyncSender<()>,
     },
@@ -244,9 +241,10 @@ impl Snapshots {
         self.ask(Job::Write(Box::new(snapshot)));
     }
 
-    /// Frees what takes long to free, elsewhere.
-    pub(crate) fn free(&mut self, state: Box<dyn Any + Send>) {
-        self.ask(Job::Free(state));
+    /// Another node's snapshot is this node's state now: what it replaced is freed elsewhere, and
+    /// older files are removed.
+    pub(crate) fn installed(&mut self, retired: Retired) {
+        self.ask(Job::Replaced(retired));
     }
 
     /// While the disk runs short of space, or the log outgrows its bound, snapshots are written as

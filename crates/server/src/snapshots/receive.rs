@@ -25,6 +25,9 @@ use crate::peer::Detached;
 use crate::peer::codec::Scope;
 use crate::peer::transfer::{Offer, Transfer};
 
+/// How often the thread looks whether it is to stop, while it waits for the reactor.
+const ANSWER_POLL: Duration = Duration::from_millis(100);
+
 /// How often the sender hears that the file is still being loaded.
 const WORKING_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -99,7 +102,7 @@ impl Receiving {
         }
         let found = self.file(channel, from, offer)?;
         let loaded = self.load(channel, &found, stop)?;
-        self.hand_over(channel, from, loaded, found.bytes)?;
+        self.hand_over(channel, loaded, found.bytes, stop)?;
         channel.send(&Transfer::Installed)?;
         Ok(Some(offer))
     }
@@ -180,25 +183,31 @@ impl Receiving {
     fn hand_over(
         &self,
         channel: &mut Channel,
-        from: NodeId,
         loaded: LoadedSnapshot,
         bytes: u64,
+        stop: &Stop,
     ) -> Result<(), TransferError> {
         let (answer, answered) = sync_channel(1);
         self.outbox.complete(Completion::Received {
-            from,
             loaded: Box::new(loaded),
-            bytes,
             answer,
         });
+        let mut told = Instant::now();
         loop {
-            match answered.recv_timeout(WORKING_INTERVAL) {
+            match answered.recv_timeout(ANSWER_POLL) {
                 Ok(()) => return Ok(()),
-                Err(RecvTimeoutError::Timeout) => channel.send(&Transfer::Working {
+                Err(RecvTimeoutError::Disconnected) => return Err(TransferError::Stopped),
+                Err(RecvTimeoutError::Timeout) if stop.is_raised() => {
+                    return Err(TransferError::Stopped);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if told.elapsed() >= WORKING_INTERVAL {
+                told = Instant::now();
+                channel.send(&Transfer::Working {
                     done: bytes,
                     total: bytes,
-                })?,
-                Err(RecvTimeoutError::Disconnected) => return Err(TransferError::Stopped),
+                })?;
             }
         }
     }

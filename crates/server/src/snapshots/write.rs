@@ -4,13 +4,12 @@
 //! aside before it changes it, if this thread has not written it yet. So the reactor waits for nothing here.
 //! What it does share with this thread is the disk and the processor; both are bounded by the pace.
 
-use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use replica::Snapshot;
+use replica::{Retired, Snapshot};
 use snapshot::{Directory, Found, Meta, SnapshotError, Writer};
 use tracing::{error, info, warn};
 
@@ -36,8 +35,9 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 pub(super) enum Job {
     /// Write it.
     Write(Box<Snapshot>),
-    /// Drop it: an old state has as many pieces as there are keys, and freeing them takes time.
-    Free(Box<dyn Any + Send>),
+    /// A received snapshot has replaced this state: drop it, which takes time, since it has as many
+    /// pieces as there are keys; and remove files that are older.
+    Replaced(Retired),
 }
 
 /// What the thread works with.
@@ -63,7 +63,10 @@ impl Writing {
     /// Does one job.
     pub(super) fn carry_out(&self, job: Job) {
         match job {
-            Job::Free(state) => drop(state),
+            Job::Replaced(state) => {
+                drop(state);
+                self.remove_replaced();
+            }
             Job::Write(snapshot) => self.write_and_tell(*snapshot),
         }
     }
@@ -80,6 +83,12 @@ impl Writing {
             }
         }
         directory.disk_bytes()
+    }
+
+    fn remove_replaced(&self) {
+        if let Err(error) = Self::remove_older(&self.directory, FILES_KEPT) {
+            warn!(%error, "old snapshots were not removed");
+        }
     }
 
     fn write_and_tell(&self, snapshot: Snapshot) {
