@@ -61,6 +61,8 @@ pub(crate) struct NodeInfo {
     uptime_seconds: u64,
     version: String,
     voters: BTreeSet<u64>,
+    /// Nodes whose data differs from its own, and the entry after which that was seen first.
+    differing: BTreeMap<u64, u64>,
 }
 
 impl NodeInfo {
@@ -85,6 +87,12 @@ impl NodeInfo {
                 .unwrap_or_default()
                 .to_owned(),
             voters: voter_ids(fields.get("raft_voters").copied().unwrap_or_default()),
+            differing: pairs(
+                fields
+                    .get("state_differing_nodes")
+                    .copied()
+                    .unwrap_or_default(),
+            ),
         })
     }
 }
@@ -94,6 +102,31 @@ fn voter_ids(list: &str) -> BTreeSet<u64> {
     list.split(',')
         .filter_map(|item| item.split(['=', '@']).next()?.trim().parse().ok())
         .collect()
+}
+
+/// The numbers in a list such as `2@4096,3@8192`.
+fn pairs(list: &str) -> BTreeMap<u64, u64> {
+    list.split(',')
+        .filter_map(|item| {
+            let (id, index) = item.trim().split_once('@')?;
+            Some((id.parse().ok()?, index.parse().ok()?))
+        })
+        .collect()
+}
+
+/// What is wrong with nodes, a line each.
+fn alarms(rows: &[Row]) -> Vec<String> {
+    let nodes = rows.iter().filter_map(|row| row.node.as_ref().ok());
+    let alarms = nodes.flat_map(|node| {
+        node.differing.iter().map(|(other, index)| {
+            format!(
+                "ALARM: node {} has found that the data of node {other} differs from its own, first after \
+                 entry {index}",
+                node.id
+            )
+        })
+    });
+    alarms.collect()
 }
 
 /// A node as it was found.
@@ -427,6 +460,7 @@ fn as_json(rows: &[Row], health: &Health, changes: &[String]) -> String {
         "voters": health.voters,
         "voters_up": health.voters_up,
         "changes": changes,
+        "alarms": alarms(rows),
         "nodes": nodes,
     });
     format!("{status:#}\n")
@@ -464,6 +498,9 @@ fn as_table(rows: &[Row], health: &Health, changes: &[String]) -> String {
     text.push_str(&format!("{}\n", health.sentence()));
     for change in changes {
         text.push_str(&format!("{change}\n"));
+    }
+    for alarm in alarms(rows) {
+        text.push_str(&format!("{alarm}\n"));
     }
     text
 }
@@ -545,6 +582,19 @@ mod tests {
         );
         assert!(table.contains("unreachable (refused)"), "{table}");
         assert!(as_json(&rows, &health, &[]).contains("\"lag\": 3"));
+    }
+
+    #[test]
+    fn nodes_whose_data_differs_are_an_alarm() {
+        let mut rows = vec![node(1, "leader", 2, 10), node(2, "follower", 2, 10)];
+        if let Ok(node) = &mut rows[0].node {
+            node.differing = pairs("2@4096,3@8192");
+        }
+        let table = as_table(&rows, &Health::of(&rows), &[]);
+        let alarm = "ALARM: node 1 has found that the data of node 3 differs from its own, first after entry 8192\n";
+        assert!(table.ends_with(alarm), "{table}");
+        assert!(as_json(&rows, &Health::of(&rows), &[]).contains("ALARM: node 1"));
+        assert_eq!(pairs(""), BTreeMap::new());
     }
 
     #[test]

@@ -64,6 +64,8 @@ mod dispatch;
 mod encoding;
 mod errors;
 mod execute;
+#[cfg(test)]
+mod format_tests;
 mod gateway;
 mod head;
 mod kinds;
