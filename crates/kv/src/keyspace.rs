@@ -23,6 +23,8 @@ use std::sync::Arc;
 
 use buggify::Point;
 
+use crate::rolling;
+
 pub(crate) use builder::{Builder, PushError};
 pub use key::Key;
 pub(crate) use position::{Placement, Position};
@@ -45,6 +47,11 @@ pub(crate) struct Keyspace {
     segments: Vec<Arc<Segment>>,
     /// The number of keys.
     key_count: usize,
+    /// The sum of the hashes of all entries but the one at `open`.
+    sum: u64,
+    /// The entry that was handed out last to be changed. It is added to `sum` when it cannot change any
+    /// more: before anything else is changed.
+    open: Option<Place>,
     placement: Placement,
 }
 
@@ -62,6 +69,8 @@ impl Keyspace {
             starts: vec![Position::FIRST.0],
             segments: vec![Arc::default()],
             key_count: 0,
+            sum: 0,
+            open: None,
             placement,
         }
     }
@@ -73,6 +82,8 @@ impl Keyspace {
             segment,
             rank,
         } = place;
+        self.settle();
+        self.sum = self.sum.wrapping_add(rolling::of_entry(&entry));
         Arc::make_mut(&mut self.segments[segment]).insert(rank, position, entry);
         self.key_count += 1;
         let is_full = self.segments[segment].len() > SEGMENT_KEYS_MAX;
@@ -83,10 +94,12 @@ impl Keyspace {
 
     /// Removes the entry at a place where [`Keyspace::find`] found its key.
     pub(crate) fn remove(&mut self, place: Place) -> Entry {
+        self.settle();
         let range = self.range(place.segment);
         let segment = Arc::make_mut(&mut self.segments[place.segment]);
         let entry = segment.remove(place.rank, &self.placement, range);
         self.key_count -= 1;
+        self.sum = self.sum.wrapping_sub(rolling::of_entry(&entry));
         if self.segments[place.segment].len() < SEGMENT_KEYS_MIN {
             self.merge(place.segment);
         }
@@ -95,7 +108,11 @@ impl Keyspace {
 
     /// The entry at a place where [`Keyspace::find`] found its key, to be changed.
     pub(crate) fn entry_mut(&mut self, place: Place) -> &mut Entry {
-        Arc::make_mut(&mut self.segments[place.segment]).entry_mut(place.rank)
+        self.settle();
+        let entry = Arc::make_mut(&mut self.segments[place.segment]).entry_mut(place.rank);
+        self.sum = self.sum.wrapping_sub(rolling::of_entry(entry));
+        self.open = Some(place);
+        entry
     }
 
     /// Takes all keys out. They are returned in pieces, for the caller to free when it likes.
@@ -109,6 +126,14 @@ impl Keyspace {
 
     pub(crate) fn key_count(&self) -> usize {
         self.key_count
+    }
+
+    /// The sum of the hashes of all entries.
+    pub(crate) fn sum(&self) -> u64 {
+        let open = self
+            .open
+            .map_or(0, |place| rolling::of_entry(self.entry(place)));
+        self.sum.wrapping_add(open)
     }
 
     /// The place of a key: `Ok` when the key is there.
@@ -221,6 +246,12 @@ impl Keyspace {
         let headers = self.segments.len() * (size_of::<Segment>() + 2 * size_of::<usize>());
         let directory = (self.starts.capacity() + self.segments.capacity()) * size_of::<u64>();
         segments + headers + directory
+    }
+
+    /// Adds what the entry that was handed out has become.
+    fn settle(&mut self) {
+        self.sum = self.sum();
+        self.open = None;
     }
 
     /// The segment whose range has a position.

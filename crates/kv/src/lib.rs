@@ -37,6 +37,7 @@ mod database;
 mod digest;
 mod errors;
 mod keyspace;
+mod rolling;
 mod snapshot;
 mod store;
 mod value;

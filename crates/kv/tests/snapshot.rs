@@ -27,6 +27,7 @@ fn load(frozen: Frozen) -> Store {
 
 fn assert_same(left: &Store, right: &Store) {
     assert_eq!(left.state_hash(), right.state_hash());
+    assert_eq!(left.rolling_hash(), right.rolling_hash());
     assert_eq!(left.next_expiry(), right.next_expiry());
     assert_eq!(
         (left.applied(), left.time_ms()),

@@ -26,7 +26,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use raft::{ConfState, LogIndex, NodeId};
 
 /// How the state is hashed. Raised when the same state gets another hash.
-pub(crate) const SCHEME: u32 = 1;
+pub(crate) const SCHEME: u32 = 2;
 
 /// Hashes that are kept of each member.
 const CHECKS_MAX: usize = 64;

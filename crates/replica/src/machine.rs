@@ -92,11 +92,21 @@ impl Machine {
         self.gateways.get(&gateway).copied()
     }
 
-    /// A hash of all of the state: equal on replicas that have applied the same entries. What goes
-    /// into it is [`crate::consistency::SCHEME`].
+    /// A hash of all of the state: equal on replicas that have applied the same entries. Walks all
+    /// keys.
     pub(crate) fn state_hash(&self) -> u64 {
+        self.hash_with(self.store.state_hash())
+    }
+
+    /// A hash of the same that takes no time: see [`Store::rolling_hash`]. What goes into it is
+    /// [`crate::consistency::SCHEME`].
+    pub(crate) fn rolling_hash(&self) -> u64 {
+        self.hash_with(self.store.rolling_hash())
+    }
+
+    fn hash_with(&self, keys: u64) -> u64 {
         let mut hasher = SipHasher13::new();
-        hasher.write_u64(self.store.state_hash());
+        hasher.write_u64(keys);
         hasher.write_u64(self.gateways.len() as u64);
         for (gateway, last) in &self.gateways {
             hasher.write_u64(gateway.0);

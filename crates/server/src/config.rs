@@ -156,7 +156,7 @@ settings! {
 
     /// How many entries of the log lie between two comparisons of the nodes' data; 0 for none. A node
     /// that differs from the majority stops.
-    "state-check-entries" state_check_entries: u32, "COUNT", "0";
+    "state-check-entries" state_check_entries: u32, "COUNT", "1024";
 
     /// Bytes of a snapshot written per second, so that the log's own writes are not
     /// held up. It does not bind while the disk runs short of space.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::segment::{SEGMENT_KEYS_LIMIT, SEGMENT_KEYS_MAX, Segment};
 use super::{Entry, Keyspace, Placement, Position};
+use crate::rolling;
 
 /// The keys of each segment that is built. Full segments would all be cut by the first insertions; at
 /// three quarters a fifth more keys fit first, and the arrays have no unused room at all.
@@ -65,6 +66,8 @@ impl Builder {
         if self.filling.len() >= SEGMENT_KEYS_LIMIT {
             return Err(PushError::Crowded);
         }
+        let sum = self.keyspace.sum;
+        self.keyspace.sum = sum.wrapping_add(rolling::of_entry(&entry));
         self.filling.push(position, entry);
         self.keyspace.key_count += 1;
         Ok(())

@@ -42,6 +42,10 @@ impl Keyspace {
         assert_eq!(self.starts.len(), self.segments.len());
         assert_eq!(self.starts[0], 0);
         assert!(self.starts.is_sorted_by(|left, right| left < right));
+        let sum = self.entries().fold(0, |sum: u64, entry| {
+            sum.wrapping_add(rolling::of_entry(entry))
+        });
+        assert_eq!(self.sum(), sum);
         let mut key_count = 0;
         let mut last: Option<(Position, Key)> = None;
         for (index, segment) in self.segments.iter().enumerate() {

@@ -16,7 +16,7 @@ impl Replica {
             return;
         }
         let own = self.node.config.node;
-        let hash = self.node.machine.state_hash();
+        let hash = self.node.machine.rolling_hash();
         self.node.consistency.note(own, index, hash);
         let told = StateHash {
             index,
