@@ -281,11 +281,22 @@ fn a_join_that_is_interrupted_is_repeated_and_gets_the_same_id() {
 #[test]
 fn what_one_node_has_of_a_lost_cluster_is_made_a_new_one() {
     let _alone = alone();
-    let mut cluster = Cluster::of_three();
-    for number in 0..50 {
+    let plan = Plan::of(3)
+        .set("snapshot-log-size-min", "256KiB")
+        .set("snapshot-log-percent", "10")
+        .set("log-tail-size", "16KiB");
+    let mut cluster = Cluster::start(&plan);
+    let long = "v".repeat(5000);
+    for number in 0..100 {
         let key = format!("key{number}");
         cluster.node(2).ask(&["SET", &key, &key]);
+        cluster.node(2).ask(&["SET", "long", &long]);
     }
+    poll("a snapshot was taken", || {
+        let first = field(&cluster, 2, "raft_first_index").parse::<u64>();
+        (first.is_ok_and(|first| first > 1)).then_some(())
+    });
+    cluster.node(2).ask(&["SET", "last", "one"]);
     for id in 1..=3 {
         cluster.node_mut(id).kill();
     }
@@ -317,7 +328,8 @@ fn what_one_node_has_of_a_lost_cluster_is_made_a_new_one() {
     cluster.node_mut(3).start();
     cluster.await_ready(&[2]);
     assert_eq!(field(&cluster, 2, "raft_voters"), "2");
-    for number in 0..50 {
+    assert_eq!(text(&cluster.node(2).ask(&["GET", "last"])), "one");
+    for number in 0..100 {
         let key = format!("key{number}");
         assert_eq!(text(&cluster.node(2).ask(&["GET", &key])), key);
     }
@@ -327,4 +339,46 @@ fn what_one_node_has_of_a_lost_cluster_is_made_a_new_one() {
     await_voters(&cluster, 4, "2,4");
     cluster.await_ready(&[4]);
     assert_eq!(text(&cluster.node(4).ask(&["GET", "key7"])), "key7");
+}
+
+#[test]
+fn a_node_joins_by_a_snapshot_when_the_log_was_cut_and_a_grown_node_keeps_its_port() {
+    let _alone = alone();
+    let peer = format!("127.0.0.1:{}", free_ports(1)[0]);
+    let plan = Plan::of(1)
+        .set("peer-bind", &peer)
+        .set("snapshot-log-size-min", "256KiB")
+        .set("snapshot-log-percent", "10")
+        .set("log-tail-size", "16KiB");
+    let mut cluster = Cluster::start(&plan);
+    let load = load_on(&cluster, 1);
+    let value = "v".repeat(4000);
+    for number in 0..300 {
+        let key = format!("key{number}");
+        cluster.node(1).ask(&["SET", &key, &value]);
+    }
+    poll("the log was cut", || {
+        let first = field(&cluster, 1, "raft_first_index").parse::<u64>();
+        (first.is_ok_and(|first| first > 1)).then_some(())
+    });
+    let second = cluster.join(1, &[]);
+    await_voters(&cluster, 1, "1,2");
+    load.await_progress(200);
+    check_load(&cluster, second, load);
+    let found = cluster.node(second).ask(&["STRLEN", "key299"]);
+    assert_eq!(found.as_integer(), Some(4000));
+    // What it knows of the members came with the snapshot.
+    for id in [1, 2] {
+        cluster.node_mut(id).kill();
+    }
+    for id in [1, 2] {
+        cluster.node_mut(id).start();
+    }
+    cluster.await_ready(&[1, 2]);
+    cluster.node_mut(1).kill();
+    cluster.node_mut(1).unset("peer-bind");
+    cluster.node_mut(1).start();
+    let exit = await_exit(&mut cluster, 1);
+    assert_eq!(exit.code, Some(2), "{}", exit.stderr);
+    assert!(exit.stderr.contains("set peer-bind"), "{}", exit.stderr);
 }

@@ -291,3 +291,85 @@ fn a_learner_stays_one_until_it_is_promoted_and_a_leader_is_moved() {
     let members = show(&world.call(client, &["QUORATE", "MEMBERS"]));
     assert!(members.contains("role learner"), "{members}");
 }
+
+/// Whether nothing is left to be done with the members, by the word of whoever leads.
+fn is_settled(world: &mut World) -> bool {
+    let leader = world.leader();
+    let client = world.client(leader);
+    let members = world.show(client, &["QUORATE", "MEMBERS"]);
+    !members.contains("under way") && !members.contains("removed") && !members.contains("caught up")
+}
+
+/// A change is begun, the leader dies a few steps later, and whoever leads next ends it or never heard
+/// of it. Returns the voters then, and what the client was told if it was told anything.
+fn leader_dies_in(steps: usize, request: &[&str], joins: bool) -> (String, Option<String>) {
+    let mut world = World::ready(3);
+    if joins {
+        assert_eq!(grow(&mut world), 4);
+    }
+    let leader = world.leader();
+    let client = world.client(leader);
+    world.send(client, &[request]);
+    for step in 0..steps {
+        match step < 8 {
+            true => world.settle_once(),
+            false => world.run_ms(10),
+        }
+    }
+    let reply = world.replies(client).pop();
+    world.crash(leader);
+    let next = world.leader();
+    assert_ne!(next, leader);
+    world.start(leader);
+    world.run_until("nothing is left to be done", is_settled);
+    world.run_ms(200);
+    let next = world.leader();
+    (voters(&mut world, next), reply)
+}
+
+#[test]
+fn a_removal_is_ended_by_the_next_leader_or_never_began() {
+    let mut outcomes = std::collections::BTreeSet::new();
+    for steps in 0..16 {
+        // Node 2 or 3 is removed, whichever does not lead at first; the leader may die at any step.
+        let mut world = World::ready(3);
+        let leader = world.leader();
+        drop(world);
+        let victim = if leader == 2 { "3" } else { "2" };
+        let request = ["QUORATE", "REMOVE-NODE", victim];
+        let (voters, reply) = leader_dies_in(steps, &request, true);
+        let is_gone = !voters.split(',').any(|voter| voter == victim);
+        match reply.as_deref() {
+            Some("OK") => assert!(is_gone, "{steps}: {voters}, and it was told so"),
+            None => {}
+            Some(other) => panic!("{steps}: {other}"),
+        }
+        outcomes.insert((is_gone, reply.is_some()));
+    }
+    assert!(outcomes.len() >= 3, "all that can happen: {outcomes:?}");
+}
+
+#[test]
+fn nodes_restart_in_the_midst_of_growth_and_know_who_belongs() {
+    let mut world = World::ready(1);
+    for size in 2..=4 {
+        grow(&mut world);
+        for id in 1..=size {
+            world.crash(id);
+        }
+        for id in 1..=size {
+            world.start(id);
+        }
+        let leader = world.leader();
+        let expected: Vec<String> = (1..=size).map(|id| id.to_string()).collect();
+        assert_eq!(voters(&mut world, leader), expected.join(","));
+        let client = world.client(leader);
+        let members = world.show(client, &["QUORATE", "MEMBERS"]);
+        for id in 1..=size {
+            assert!(
+                members.contains(&format!("127.0.0.1:{}", 8000 + id)),
+                "{members}"
+            );
+        }
+    }
+}

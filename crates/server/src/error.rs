@@ -79,6 +79,15 @@ pub enum ServeError {
     /// Another member knows a newer run of this node than its data directory does.
     #[error("{0}")]
     Outdated(Refused),
+    /// The node has peers, by its log, and its configuration gives them no address.
+    #[error(
+        "node {node} has other nodes beside it by now, and its configuration gives them no address to \
+         reach it: set peer-bind to the one it was added with"
+    )]
+    NoPeerPort {
+        /// The node.
+        node: u64,
+    },
     /// The node began to join a cluster, and was not answered.
     #[error(
         "{}: began to join a cluster and was not given an id yet: start with --join again, or remove the \
@@ -106,6 +115,7 @@ impl ServeError {
             | ServeError::Tls { .. }
             | ServeError::DataDir(_)
             | ServeError::NotJoined { .. }
+            | ServeError::NoPeerPort { .. }
             | ServeError::Snapshot(_)
             | ServeError::Log(_)
             | ServeError::Storage { .. }

@@ -161,6 +161,8 @@ impl Server {
             addresses,
         } = open_storage(config, cluster, &vfs, &mut data_dir)?;
 
+        check_peer_port(config, &identity, &recovered, &snapshots, &addresses)?;
+
         let clock = Clock::new();
         let replica_config = replica_config(config, &identity, &data_dir, &drawn, &client_addrs);
         let replica_config = replica::Config {
@@ -566,6 +568,38 @@ fn snapshot_settings(config: &Config, cluster: ClusterId) -> SnapshotSettings {
         log_bytes_spare: config.log_tail_size.0 + SPARE_SEGMENTS * config.wal_segment_size.0,
         send_bytes_per_second: config.snapshot_send_bytes_per_second.0,
     }
+}
+
+/// A node that has peers must be reachable for them, and should be where they look for it.
+fn check_peer_port(
+    config: &Config,
+    identity: &Identity,
+    recovered: &raft::Recovered,
+    snapshots: &crate::snapshots::Start,
+    addresses: &BTreeMap<NodeId, String>,
+) -> Result<(), ServeError> {
+    let node = NodeId(identity.node);
+    let of_log = recovered.confs.last().map(|(_, conf)| conf);
+    let of_snapshot = snapshots.loaded.as_ref().map(|loaded| &loaded.meta.conf);
+    let conf = of_log.or(of_snapshot);
+    let has_peers = conf.is_some_and(|conf| conf.members().iter().any(|id| *id != node));
+    if has_peers && !config.serves_peers() {
+        return Err(ServeError::NoPeerPort {
+            node: identity.node,
+        });
+    }
+    let own = identity.peer_addr();
+    if let Some(known) = addresses.get(&node)
+        && has_peers
+        && !known.is_empty()
+        && *known != own
+    {
+        warn!(
+            known,
+            own, "the other nodes look for this one at another address than it has now"
+        );
+    }
+    Ok(())
 }
 
 fn output_limits(config: &Config) -> OutputLimits {
