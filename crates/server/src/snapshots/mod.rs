@@ -19,6 +19,7 @@
 
 mod backup;
 mod channel;
+mod deliver;
 mod load;
 mod pace;
 mod receive;
@@ -37,12 +38,12 @@ use std::time::Duration;
 use mio::Waker;
 use raft::{EntryId, LogIndex, NodeId, SnapshotMeta, Term};
 use replica::{BackupAnswer, BackupRequest, ClientId, LoadedSnapshot, Retired, Snapshot};
-use snapshot::{Directory, FileId, Found, Source, verify};
-use tracing::{error, info, warn};
+use snapshot::{Directory, FileId, Found};
+use tracing::error;
 
-use self::channel::{Stop, TransferError};
+use self::channel::Stop;
+use self::deliver::Delivery;
 use self::receive::{Arrival, Receiving};
-use self::send::Sending;
 use self::write::{Job, Writing};
 use crate::peer::codec::Scope;
 use crate::peer::{Detached, SnapshotTarget};
@@ -53,6 +54,9 @@ pub(crate) use self::start::{Start, open};
 /// The log may be so many times as large as makes a snapshot due before nothing is more important than
 /// to write one.
 const URGENT_PARTS: u64 = 2;
+
+/// Files of which it is remembered that they were good: more than there ever are.
+const CHECKED_MAX: usize = 4;
 
 /// How snapshots are handled on this node.
 #[derive(Debug, Clone, Copy)]
@@ -274,7 +278,7 @@ impl Snapshots {
         if self.sending.contains_key(&to) {
             return false;
         }
-        let transfer = Transferring {
+        let delivery = Delivery {
             directory: self.directory.clone(),
             target,
             bytes_per_second: self.settings.send_bytes_per_second,
@@ -285,7 +289,7 @@ impl Snapshots {
         let outbox = Arc::clone(&self.outbox);
         let spawned = thread::Builder::new()
             .name(format!("snapshot-to-{}", to.0))
-            .spawn(move || outbox.complete(transfer.run()));
+            .spawn(move || outbox.complete(delivery.run()));
         match spawned {
             Ok(thread) => {
                 self.sending.insert(to, thread);
@@ -438,7 +442,12 @@ impl Snapshots {
                 statistics.last_bytes = found.bytes;
                 statistics.last_millis = took.as_millis() as u64;
                 statistics.disk_bytes = *disk_bytes;
-                lock(&self.checked).insert(found.id());
+                let mut checked = lock(&self.checked);
+                checked.insert(found.id());
+                while checked.len() > CHECKED_MAX {
+                    checked.pop_first();
+                }
+                drop(checked);
                 self.set_newest(position(found.meta.term, found.meta.index));
             }
             Completion::WriteFailed { .. } => {
@@ -449,7 +458,10 @@ impl Snapshots {
                 true => statistics.sent += 1,
                 false => statistics.send_failures += 1,
             },
-            Completion::Damaged { .. } => statistics.send_failures += 1,
+            Completion::Damaged { .. } => {
+                statistics.send_failures += 1;
+                self.newest = None;
+            }
             Completion::Backup { .. } => {}
             Completion::Received { loaded, .. } => {
                 statistics.received += 1;
@@ -469,88 +481,6 @@ impl Snapshots {
 impl Drop for Snapshots {
     fn drop(&mut self) {
         self.close_and_join();
-    }
-}
-
-/// A thread that sends.
-struct Transferring {
-    directory: Directory,
-    target: SnapshotTarget,
-    bytes_per_second: u64,
-    stop: Stop,
-    sent_bytes: Arc<AtomicU64>,
-    checked: Arc<Mutex<BTreeSet<FileId>>>,
-}
-
-impl Transferring {
-    fn run(&self) -> Completion {
-        let to = self.target.node;
-        let source = match self.source() {
-            Ok(Some(source)) => source,
-            Ok(None) => return Completion::Damaged { to },
-            Err(error) => {
-                warn!(peer = to.0, %error, "no snapshot can be sent");
-                return sent(to, None);
-            }
-        };
-        let id = source.id();
-        info!(
-            peer = to.0,
-            index = id.index,
-            bytes = id.bytes,
-            "sending a snapshot"
-        );
-        let sending = Sending {
-            target: &self.target,
-            source: &source,
-            bytes_per_second: self.bytes_per_second,
-            stop: &self.stop,
-            sent_bytes: &self.sent_bytes,
-        };
-        match sending.run() {
-            Ok(()) => {
-                info!(peer = to.0, index = id.index, "the peer has the snapshot");
-                sent(to, Some(position(id.term, id.index)))
-            }
-            Err(TransferError::Stopped) => sent(to, None),
-            Err(error) => {
-                warn!(peer = to.0, %error, "a snapshot was not sent; it is tried again later");
-                // It may be this node's disk: the file is checked again before the next attempt.
-                lock(&self.checked).remove(&id);
-                sent(to, None)
-            }
-        }
-    }
-
-    /// The newest file, checked. `None` if it was damaged, and set aside.
-    fn source(&self) -> Result<Option<Source>, snapshot::SnapshotError> {
-        let Some((_, _, path)) = self.directory.list()?.into_iter().next() else {
-            return Ok(None);
-        };
-        let vfs = self.directory.vfs().as_ref();
-        let id = match self.known(&path)? {
-            Some(id) => id,
-            None => match verify(vfs, &path) {
-                Ok(report) => report.id(),
-                Err(error @ snapshot::SnapshotError::Damaged { .. }) => {
-                    error!("{error}; another one is written from memory");
-                    self.directory.set_aside(&path)?;
-                    return Ok(None);
-                }
-                Err(error) => return Err(error),
-            },
-        };
-        lock(&self.checked).insert(id);
-        Source::open_as(vfs, &path, id).map(Some)
-    }
-
-    /// The file's id, if it was checked in this run.
-    fn known(&self, path: &std::path::Path) -> Result<Option<FileId>, snapshot::SnapshotError> {
-        let checked = lock(&self.checked);
-        let mut known = checked.iter();
-        Ok(known
-            .find(|id| self.directory.finished_path(id.index, id.term) == path)
-            .copied())
     }
 }
 

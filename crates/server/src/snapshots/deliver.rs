@@ -1,0 +1,99 @@
+//! One delivery: which file a peer is sent, whether it is good, and what came of it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+
+use snapshot::{Directory, FileId, SnapshotError, Source, verify};
+use tracing::{error, info, warn};
+
+use super::channel::{Stop, TransferError};
+use super::send::Sending;
+use super::{Completion, lock, position, sent};
+use crate::peer::SnapshotTarget;
+
+/// What a thread that sends works with.
+pub(super) struct Delivery {
+    pub(super) directory: Directory,
+    pub(super) target: SnapshotTarget,
+    pub(super) bytes_per_second: u64,
+    pub(super) stop: Stop,
+    /// All bytes of snapshots that this node has sent.
+    pub(super) sent_bytes: Arc<AtomicU64>,
+    /// Files that were checked in this run, or written.
+    pub(super) checked: Arc<Mutex<BTreeSet<FileId>>>,
+}
+
+impl Delivery {
+    /// Brings the newest file to the peer; returns what came of it.
+    pub(super) fn run(&self) -> Completion {
+        let to = self.target.node;
+        let source = match self.source() {
+            Ok(Some(source)) => source,
+            Ok(None) => return Completion::Damaged { to },
+            Err(error) => {
+                warn!(peer = to.0, %error, "no snapshot can be sent");
+                return sent(to, None);
+            }
+        };
+        let id = source.id();
+        info!(
+            peer = to.0,
+            index = id.index,
+            bytes = id.bytes,
+            "sending a snapshot"
+        );
+        let sending = Sending {
+            target: &self.target,
+            source: &source,
+            bytes_per_second: self.bytes_per_second,
+            stop: &self.stop,
+            sent_bytes: &self.sent_bytes,
+        };
+        match sending.run() {
+            Ok(()) => {
+                info!(peer = to.0, index = id.index, "the peer has the snapshot");
+                sent(to, Some(position(id.term, id.index)))
+            }
+            Err(TransferError::Stopped) => sent(to, None),
+            Err(error) => {
+                warn!(peer = to.0, %error, "a snapshot was not sent; it is tried again later");
+                // It may be this node's disk: the file is checked again before the next attempt.
+                lock(&self.checked).remove(&id);
+                sent(to, None)
+            }
+        }
+    }
+
+    /// The newest file, checked. `None` if it was damaged, and set aside.
+    fn source(&self) -> Result<Option<Source>, SnapshotError> {
+        let Some((_, _, path)) = self.directory.list()?.into_iter().next() else {
+            return Ok(None);
+        };
+        let vfs = self.directory.vfs().as_ref();
+        let id = match self.known(&path) {
+            Some(id) => id,
+            None => match verify(vfs, &path) {
+                Ok(report) => report.id(),
+                Err(error @ SnapshotError::Damaged { .. }) => {
+                    error!("{error}; another one is written from memory");
+                    self.directory.set_aside(&path)?;
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
+            },
+        };
+        lock(&self.checked).insert(id);
+        Source::open_as(vfs, &path, id).map(Some)
+    }
+
+    /// The file's id, if it was checked in this run.
+    fn known(&self, path: &Path) -> Option<FileId> {
+        let checked = lock(&self.checked);
+        let mut known = checked.iter();
+        known
+            .find(|id| self.directory.finished_path(id.index, id.term) == path)
+            .copied()
+    }
+}
