@@ -37,6 +37,8 @@ pub(crate) struct Gateway {
     unapplied_bytes: usize,
     /// Bytes of all batches that were ever closed.
     closed_bytes: u64,
+    /// The number of the last batch that was applied here, or that a snapshot contained.
+    last_applied: u64,
     /// How many of the first of them have been handed to `target`.
     handed: usize,
     /// The leader, and its term, that batches are handed to.
@@ -142,6 +144,7 @@ impl Gateway {
             unapplied: VecDeque::new(),
             unapplied_bytes: 0,
             closed_bytes: 0,
+            last_applied: 0,
             handed: 0,
             target: None,
             progress_us: 0,
@@ -281,6 +284,7 @@ impl Gateway {
     /// A batch of this gateway and incarnation is being applied. It is the oldest unapplied one,
     /// unless an earlier incarnation's table survived it.
     pub(crate) fn applied(&mut self, sequence: u64, now_us: u64) -> OwnBatch {
+        self.last_applied = self.last_applied.max(sequence);
         let is_next = self
             .unapplied
             .front()
@@ -321,8 +325,14 @@ impl Gateway {
             self.refused_count -= usize::from(batch.refused.is_some());
             failed.push((plan, batch.refused.unwrap_or(Failure::ContainedInSnapshot)));
         }
+        self.last_applied = self.last_applied.max(sequence);
         self.progress_us = now_us;
         self.handed = 0;
+    }
+
+    /// The number of the last batch that was applied here, or that a snapshot contained.
+    pub(crate) fn last_applied(&self) -> u64 {
+        self.last_applied
     }
 
     /// The number of the next batch that is handed over for the first time.

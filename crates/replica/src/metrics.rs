@@ -19,6 +19,25 @@ pub struct Metrics {
     pub applied_index: u64,
     /// The last index of the log.
     pub last_index: u64,
+    /// The first index of the log: those before it are in snapshots only.
+    pub first_index: u64,
+    /// The last index that the newest snapshot of this node contains, 0 for none.
+    pub snapshot_index: u64,
+    /// Its size.
+    pub snapshot_bytes: u64,
+    /// When it was finished, or, of one that was there at the start, its own time; ms since the Unix
+    /// epoch.
+    pub snapshot_wall_ms: u64,
+    /// Bytes of the entries applied since it was cut.
+    pub log_bytes_since_snapshot: u64,
+    /// Whether one is asked for or being written.
+    pub snapshot_running: bool,
+    /// Whether the last one failed.
+    pub snapshot_failed: bool,
+    /// Snapshots of this node that became durable.
+    pub snapshots_taken: u64,
+    /// Snapshots of other nodes that took the place of this one's state.
+    pub snapshots_installed: u64,
     /// How often the leader changed.
     pub leader_changes: u64,
     /// Voters that a connection stands to, this node included.
@@ -35,8 +54,13 @@ pub struct Metrics {
     pub commands: u64,
     /// Entries applied.
     pub entries_applied: u64,
+    /// Entries that were not applied, because a snapshot was loaded that contains them.
+    pub entries_by_snapshot: u64,
     /// Batches of this gateway applied.
     pub batches_applied: u64,
+    /// Batches of this gateway that were not applied, because a snapshot was installed that contains
+    /// them.
+    pub batches_by_snapshot: u64,
     /// Batches handed over more than once.
     pub batches_resent: u64,
     /// Batches of this gateway that are not applied.
@@ -79,6 +103,7 @@ impl Metrics {
         let (store, stats) = (&node.machine.store, &node.stats);
         let keyspace = store.stats();
         let databases = 0..kv::DATABASE_COUNT;
+        let last = node.compaction.last();
         Metrics {
             term: node.consensus.term.0,
             role: node.consensus.role,
@@ -86,6 +111,17 @@ impl Metrics {
             commit_index: node.consensus.commit.0,
             applied_index: node.consensus.applied.0,
             last_index: node.consensus.last.0,
+            first_index: node.consensus.first.0,
+            snapshot_index: last.map_or(0, |last| last.last.index.0),
+            snapshot_bytes: last.map_or(0, |last| last.bytes),
+            snapshot_wall_ms: last.map_or(0, |last| last.wall_ms),
+            log_bytes_since_snapshot: node.compaction.log_bytes(),
+            snapshot_running: node.compaction.is_running(),
+            snapshot_failed: matches!(node.compaction.outcome(), Some(Err(_))),
+            snapshots_taken: stats.snapshots_taken,
+            snapshots_installed: stats.snapshots_installed,
+            entries_by_snapshot: stats.entries_by_snapshot,
+            batches_by_snapshot: stats.batches_by_snapshot,
             leader_changes: node.consensus.leader_changes,
             members_connected: node
                 .members

@@ -36,6 +36,13 @@ pub(crate) struct Stats {
     pub(crate) read_rounds: u64,
     /// Entries applied.
     pub(crate) entries_applied: u64,
+    /// Entries that were not applied, because a snapshot was loaded that contains them.
+    pub(crate) entries_by_snapshot: u64,
+    /// Batches of this gateway that were not applied, because a snapshot was installed that contains
+    /// them.
+    pub(crate) batches_by_snapshot: u64,
+    /// Snapshots of this node that became durable.
+    pub(crate) snapshots_taken: u64,
     /// Snapshots of other nodes that took the place of this one's state.
     pub(crate) snapshots_installed: u64,
     /// Commands answered with NOQUORUM.

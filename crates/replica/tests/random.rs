@@ -8,7 +8,7 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 
 use common::{Client, Fate, TICK_MS, World, show};
-use replica::{PeerMessage, Replica};
+use replica::{Config, PeerMessage, Replica};
 
 const REQUEST_TIMEOUT_MS: u64 = 1_500;
 const KEYS: u64 = 3;
@@ -94,11 +94,20 @@ impl Run {
     fn new(seed: u64) -> Run {
         let mut dice = Dice::new(seed);
         let nodes = if dice.one_in(4) { 5 } else { 3 };
-        let world = World::with(nodes, |config| {
+        let small: fn(&mut Config) = |config| {
             config.request_timeout_ms = REQUEST_TIMEOUT_MS;
             config.batch_bytes_max = 400;
             config.unapplied_bytes_max = 4_000;
-        });
+        };
+        let with_snapshots: fn(&mut Config) = |config| {
+            config.request_timeout_ms = REQUEST_TIMEOUT_MS;
+            config.batch_bytes_max = 400;
+            config.unapplied_bytes_max = 4_000;
+            config.snapshot_log_bytes_min = 800;
+            config.snapshot_log_bytes_max = 2_000;
+            config.log_tail_bytes = 300;
+        };
+        let world = World::with(nodes, [small, with_snapshots][seed as usize % 2]);
         let mut run = Run {
             seed,
             world,

@@ -55,9 +55,10 @@ impl Profile {
     /// Whether faults of a class may be on.
     pub fn allows(self, class: FaultClass) -> bool {
         use FaultClass as F;
-        let is_network = class <= F::SlowLink;
-        let is_process = (F::Crash..=F::GracefulStop).contains(&class);
-        let is_disk = (F::WipedDisk..=F::LostWrite).contains(&class);
+        let is_network = class <= F::SlowLink || class == F::FailedTransfer;
+        let is_process =
+            (F::Crash..=F::GracefulStop).contains(&class) || class == F::CrashInSnapshot;
+        let is_disk = (F::WipedDisk..=F::LostWrite).contains(&class) || class == F::DamagedSnapshot;
         let is_clock = (F::ClockDrift..=F::ClockFrozen).contains(&class);
         let is_client = (F::ClientDisconnect..=F::Burst).contains(&class);
         match self {

@@ -70,6 +70,10 @@ pub struct RunReport {
     pub faults: FaultCounts,
     /// Elections won.
     pub elections: u64,
+    /// Transfers of snapshots that were begun.
+    pub transfers: u64,
+    /// Snapshots of others that took the place of a node's state.
+    pub installs: u64,
     /// What went wrong, if anything.
     pub failure: Option<Failure>,
     /// The choices that were not benign, if they were recorded.
@@ -210,6 +214,12 @@ fault_classes! {
     Burst = "burst";
     /// A point of `buggify` fired.
     Buggify = "rare path taken";
+    /// The power fails while a snapshot gets its name.
+    CrashInSnapshot = "crash in a snapshot";
+    /// A bit of a snapshot flips, or a sector turns to zeros.
+    DamagedSnapshot = "snapshot damaged";
+    /// The transfer of a snapshot breaks.
+    FailedTransfer = "snapshot transfer broken";
 }
 
 /// How often each class of faults was injected.

@@ -47,6 +47,8 @@ pub enum SiteKind {
     Seed = 13,
     /// Clocks. Of: node.
     Clock = 14,
+    /// How long the steps of a snapshot take, and whether its transfer breaks. Of: node.
+    Snapshot = 15,
 }
 
 /// A site: a kind of decision, and the node, link, client or fault class it is about.

@@ -87,8 +87,8 @@ impl Directory {
     /// The newest file of this group whose every byte is good.
     ///
     /// Newer ones that are damaged are renamed, so that nothing takes them for snapshots or removes
-    /// them, and are named in the result. A file of another cluster or of a newer format is an
-    /// error: falling back to an older state is not this function's to decide.
+    /// them, and are named in the result. A file of another cluster or of a newer format, or one that
+    /// cannot be read now, is an error: falling back to an older state is not this function's to decide.
     pub fn newest_good(&self, cluster: u64, group: u64) -> Result<Newest, SnapshotError> {
         let mut newest = Newest::default();
         for (index, term, path) in self.list()? {
@@ -106,7 +106,10 @@ impl Directory {
                     newest.good = Some(found);
                     break;
                 }
-                Err(error @ SnapshotError::NewerVersion { .. }) => return Err(error),
+                // What cannot be read at this moment need not be damaged.
+                Err(error @ (SnapshotError::NewerVersion { .. } | SnapshotError::Io { .. })) => {
+                    return Err(error);
+                }
                 Err(error) => {
                     let set_aside = self.set_aside(&path)?;
                     newest.refused.push(Refused { error, set_aside });

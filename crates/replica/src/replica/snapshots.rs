@@ -36,6 +36,8 @@ impl Replica {
         let needed = self.needed_by_followers();
         let cut_to = self.node.compaction.cut_to(&self.node.config, needed);
         self.raft.snapshot_taken(meta, cut_to);
+        self.node.stats.snapshots_taken += 1;
+        self.node.consensus.first = self.raft.status().first;
     }
 
     /// The snapshot could not be written. Another is tried later.
@@ -96,13 +98,16 @@ impl Replica {
             bytes,
             "caught up by a snapshot"
         );
+        let skipped = meta.last.index.0 - self.node.consensus.applied.0;
+        self.node.stats.entries_by_snapshot += skipped;
+        self.node.stats.snapshots_installed += 1;
         let stats = self.node.machine.store.stats();
         machine.store.continue_stats(stats);
         let retired = std::mem::replace(&mut self.node.machine, machine);
         self.node.consistency.forget(self.node.config.node);
         self.node.consensus.applied = meta.last.index;
+        self.node.consensus.first = self.raft.status().first;
         self.node.compaction.note_loaded(&meta, bytes);
-        self.node.stats.snapshots_installed += 1;
         self.check_own_numbers();
         self.forget_changes(meta.last.index);
         self.fail_contained();
@@ -154,6 +159,8 @@ impl Replica {
     /// Takes note of the snapshot that the state was loaded from at the start.
     pub(super) fn note_start(&mut self, meta: &SnapshotMeta, bytes: u64) {
         self.node.consensus.applied = meta.last.index;
+        self.node.consensus.first = self.raft.status().first;
+        self.node.stats.entries_by_snapshot = meta.last.index.0;
         self.node.compaction.note_loaded(meta, bytes);
         self.check_own_numbers();
     }
@@ -195,6 +202,8 @@ impl Replica {
         let contained = last
             .filter(|last| last.incarnation == incarnation)
             .map_or(0, |last| last.sequence);
+        let before = self.gateway.last_applied();
+        self.node.stats.batches_by_snapshot += contained.saturating_sub(before);
         let mut failed = Vec::new();
         self.gateway
             .contained(contained, self.node.now.mono_us, &mut failed);

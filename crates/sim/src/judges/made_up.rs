@@ -48,7 +48,17 @@ impl<J: Judge> MadeUp<J> {
             node,
             incarnation,
             recovered,
+            snapshot: None,
             view,
+        });
+    }
+
+    /// A snapshot is durable.
+    pub(super) fn snapshot(&mut self, node: u64, last: EntryId) {
+        self.show(&Fact::SnapshotDurable {
+            node: NodeId(node),
+            last,
+            is_received: false,
         });
     }
 
@@ -144,6 +154,11 @@ pub(super) fn entry(term: u64, index: u64, payload: &'static str) -> Record {
 
 pub(super) fn truncate(first_dropped: u64) -> Record {
     Record::truncate(1, first_dropped)
+}
+
+/// A log begins behind this entry.
+pub(super) fn base(term: u64, index: u64) -> Record {
+    Record::base(1, term, index, 0)
 }
 
 pub(super) fn state(term: u64, vote: Option<u64>, commit: u64) -> Record {

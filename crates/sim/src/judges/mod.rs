@@ -97,8 +97,11 @@ pub enum Fact<'a> {
         /// How often it has been started.
         incarnation: u64,
         /// The whole log that recovery found on the disk, from the first entry on: what the wal
-        /// crate read back, not what Raft made of it. Hard state records are in it as well.
+        /// crate read back, not what Raft made of it. Hard state records are in it as well, and
+        /// the base before all entries.
         recovered: &'a [Record],
+        /// What the snapshot ends with that it started from.
+        snapshot: Option<EntryId>,
         /// What the fresh replica says of itself.
         view: View,
     },
@@ -134,6 +137,31 @@ pub enum Fact<'a> {
         node: NodeId,
         /// The write.
         write: raft::WriteId,
+    },
+    /// A snapshot is durable under its final name.
+    SnapshotDurable {
+        /// The node.
+        node: NodeId,
+        /// What it ends with.
+        last: EntryId,
+        /// Whether it came from another node.
+        is_received: bool,
+    },
+    /// Older snapshots are about to be removed.
+    SnapshotsRemoved {
+        /// The node.
+        node: NodeId,
+        /// Those that end before this index.
+        below: LogIndex,
+    },
+    /// The state of a node after an entry: when a snapshot of it is cut, or was loaded.
+    State {
+        /// The node.
+        node: NodeId,
+        /// The entry.
+        index: LogIndex,
+        /// See [`Replica::state_hash`].
+        hash: u64,
     },
     /// A message left a node.
     Sent {

@@ -19,6 +19,7 @@ use crate::judges::invariants::one_vote_per_term::OneVotePerTerm;
 use crate::judges::invariants::promises_durable::PromisesDurable;
 use crate::judges::invariants::read_index::ReadIndex;
 use crate::judges::invariants::restart::Restart;
+use crate::judges::invariants::snapshots::Snapshots;
 use crate::judges::invariants::state_hash::StateHash;
 use crate::judges::invariants::term_monotonic::TermMonotonic;
 use crate::judges::invariants::wal_recovery::WalRecovery;
@@ -45,6 +46,7 @@ pub struct Judges {
     promises_durable: PromisesDurable,
     read_index: ReadIndex,
     restart: Restart,
+    snapshots: Snapshots,
     state_hash: StateHash,
     term_monotonic: TermMonotonic,
     wal_recovery: WalRecovery,
@@ -69,6 +71,7 @@ impl Judges {
                 self.leader_append_only.see(fact, shadow)?;
                 self.durable_prefix.see(fact, shadow)?;
                 self.log_matching.see(fact, shadow)?;
+                self.snapshots.see(fact, shadow)?;
                 self.log_time.see(fact, shadow)
             }
             Fact::Stepped { node, .. } => {
@@ -91,6 +94,10 @@ impl Judges {
                 self.exactly_once.see(fact, shadow)
             }
             Fact::Begin { .. } => self.term_monotonic.see(fact, shadow),
+            Fact::SnapshotDurable { .. } | Fact::SnapshotsRemoved { .. } => {
+                self.snapshots.see(fact, shadow)
+            }
+            Fact::State { .. } => self.state_hash.see(fact, shadow),
             Fact::Persisted { .. } | Fact::Damaged { .. } => Ok(()),
         }
     }
@@ -112,6 +119,7 @@ impl Judges {
         self.duties.see(fact, shadow)?;
         self.wal_recovery.see(fact, shadow)?;
         self.log_matching.see(fact, shadow)?;
+        self.snapshots.see(fact, shadow)?;
         self.restart.see(fact, shadow)?;
         self.indexes.see(fact, shadow)?;
         self.one_vote_per_term.see(fact, shadow)?;

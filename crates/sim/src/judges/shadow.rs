@@ -8,7 +8,7 @@ mod disk;
 mod entry;
 mod ledger;
 
-use raft::{HardState, LogIndex, NodeId, WriteId};
+use raft::{EntryId, HardState, LogIndex, NodeId, WriteId};
 use wal::{Record, RecordKind};
 
 use crate::judges::shadow::disk::{Change, Queue};
@@ -38,8 +38,15 @@ pub struct NodeShadow {
     pub up: bool,
     /// How often it was started.
     pub incarnation: u64,
-    /// Its log as it was handed to its disk, durable or not, from index 1 on.
+    /// Its log as it was handed to its disk, durable or not, from index 1 on. Entries that a base
+    /// stands for are there as they were committed: judges need not know that logs are cut.
     pub log: Vec<Held>,
+    /// Behind this entry its log begins, really, as it was handed to its disk; zero if it is whole.
+    pub base: EntryId,
+    /// Its snapshots that are durable: what each ends with, the oldest first.
+    pub snapshots: Vec<EntryId>,
+    /// The one it started from.
+    pub started_from: Option<EntryId>,
     /// The latest hard state that was handed to its disk.
     pub handed: HardState,
     /// What its disk has confirmed to hold.
@@ -72,14 +79,28 @@ impl Shadow {
                 node,
                 incarnation,
                 recovered,
+                snapshot,
                 view,
-            } => self.started(node, incarnation, recovered, view),
+            } => self.started(node, incarnation, recovered, snapshot, view),
+            Fact::SnapshotDurable { node, last, .. } => {
+                let snapshots = &mut self.node_mut(node).snapshots;
+                snapshots.retain(|held| held.index != last.index);
+                snapshots.push(last);
+                snapshots.sort_by_key(|held| held.index);
+            }
+            Fact::SnapshotsRemoved { node, below } => {
+                let snapshots = &mut self.node_mut(node).snapshots;
+                snapshots.retain(|held| held.index >= below);
+            }
             Fact::Ended { node } => self.node_mut(node).up = false,
             Fact::Damaged { node } => self.node_mut(node).damaged = true,
             Fact::Handed { node, write } => self.handed(node, write),
             Fact::Persisted { node, write } => self.persisted(node, write),
             Fact::Stepped { node, view, .. } => self.stepped(node, view),
-            Fact::Sent { .. } | Fact::Refused { .. } | Fact::Answered { .. } => {}
+            Fact::Sent { .. }
+            | Fact::Refused { .. }
+            | Fact::Answered { .. }
+            | Fact::State { .. } => {}
         }
     }
 
@@ -121,11 +142,23 @@ impl Shadow {
             .get_or_insert_with(|| format!("{node}: {what}: record of index {index}, term {term}"));
     }
 
-    fn started(&mut self, node: NodeId, incarnation: u64, recovered: &[Record], view: View) {
+    fn started(
+        &mut self,
+        node: NodeId,
+        incarnation: u64,
+        recovered: &[Record],
+        snapshot: Option<EntryId>,
+        view: View,
+    ) {
         let before = std::mem::take(self.node_mut(node));
         let (mut log, mut state): (Vec<Held>, _) = (Vec::new(), HardState::default());
+        let mut base = EntryId::ZERO;
         for record in recovered {
             match change(record) {
+                Some(Change::Base(found)) if self.ledger.contains(found) && log.is_empty() => {
+                    base = found;
+                    log = self.ledger.held(found.index).collect();
+                }
                 Some(Change::State(found)) => state = found,
                 Some(Change::Truncate(index)) => log.truncate(index.previous().0 as usize),
                 Some(Change::Entry(index)) if index.0 == log.len() as u64 + 1 => {
@@ -136,8 +169,16 @@ impl Shadow {
         }
         let durable = Disk {
             log: log.iter().map(Held::mark).collect(),
+            base,
             state,
         };
+        if let Some(last) = snapshot {
+            self.begin_with_snapshot(node, last, &mut log);
+        }
+        let settled = durable.log.iter().zip(&log);
+        let settled = settled
+            .take_while(|(mark, held)| **mark == held.mark())
+            .count();
         let last_life = LastLife {
             incarnation: before.incarnation,
             damaged: before.damaged,
@@ -147,8 +188,11 @@ impl Shadow {
         *self.node_mut(node) = NodeShadow {
             up: true,
             incarnation,
-            settled: LogIndex(log.len() as u64),
+            settled: LogIndex(settled as u64),
             log,
+            base,
+            snapshots: before.snapshots,
+            started_from: snapshot,
             handed: state,
             durable,
             view: Some(view),
@@ -158,6 +202,20 @@ impl Shadow {
             ..NodeShadow::default()
         };
         self.commit(node, &view);
+    }
+
+    /// The log that a node begins with when its snapshot ends with `last`: if the log on its disk does
+    /// not hold that, a crash has interrupted an installation, which the start finishes.
+    fn begin_with_snapshot(&mut self, node: NodeId, last: EntryId, log: &mut Vec<Held>) {
+        if !self.ledger.contains(last) {
+            self.contradiction.get_or_insert_with(|| {
+                format!("{node} starts from a snapshot to {last}, which nobody has committed")
+            });
+            return;
+        }
+        if at(log, last.index).is_none_or(|held| held.term != last.term) {
+            *log = self.ledger.held(last.index).collect();
+        }
     }
 
     fn handed(&mut self, node: NodeId, write: &replica::Write) {
@@ -170,6 +228,7 @@ impl Shadow {
                     node.cut(index);
                     node.queue.push(Change::Truncate(index), Mark::default());
                 }
+                Some(Change::Base(base)) => self.handed_base(node, base, record),
                 Some(Change::State(state)) => {
                     let node = &mut self.nodes[place(node)];
                     node.handed = state;
@@ -181,6 +240,31 @@ impl Shadow {
         let node = self.node_mut(node);
         let log_end = LogIndex(node.log.len() as u64);
         node.queue.end_write(write.id, write.sync, log_end);
+    }
+
+    fn handed_base(&mut self, node: NodeId, base: EntryId, record: &Record) {
+        if !self.ledger.contains(base) {
+            return self.contradict(
+                node,
+                "begins its log behind what nobody has committed",
+                record,
+            );
+        }
+        let ledger = &self.ledger;
+        let shadow = &mut self.nodes[place(node)];
+        if shadow
+            .held(base.index)
+            .is_none_or(|held| held.term != base.term)
+        {
+            let same = shadow.log.iter().zip(ledger.held(base.index));
+            let same = same.take_while(|(ours, theirs)| *ours == theirs).count() as u64;
+            shadow.cut(LogIndex(same + 1));
+            shadow
+                .log
+                .extend(ledger.held(base.index).skip(same as usize));
+        }
+        shadow.base = base;
+        shadow.queue.push(Change::Base(base), Mark::default());
     }
 
     fn handed_entry(&mut self, node: NodeId, index: LogIndex, record: &Record) {
@@ -206,8 +290,9 @@ impl Shadow {
     }
 
     fn persisted(&mut self, node: NodeId, write: WriteId) {
-        let node = self.node_mut(node);
-        if let Some(log_end) = node.queue.persisted(write, &mut node.durable) {
+        let Shadow { nodes, ledger, .. } = self;
+        let node = &mut nodes[place(node)];
+        if let Some(log_end) = node.queue.persisted(write, &mut node.durable, ledger) {
             node.settled = node.settled.max(log_end);
         }
     }
@@ -280,7 +365,6 @@ fn change(record: &Record) -> Option<Change> {
         RecordKind::Entry => Change::Entry(LogIndex(record.index)),
         RecordKind::Truncate => Change::Truncate(LogIndex(record.index)),
         RecordKind::State => Change::State(HardState::decode(&record.body).ok()?),
-        // No replica writes one: every log begins at index 1.
-        RecordKind::Base => return None,
+        RecordKind::Base => Change::Base(EntryId::new(record.term, record.index)),
     })
 }

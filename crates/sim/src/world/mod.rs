@@ -13,6 +13,7 @@
 //! | `queue` | the event heap |
 //! | `swarm` | the options of a run |
 //! | `node`, `process` | disks, clocks, processes, and the disk thread |
+//! | `snapshots`, `transfers` | snapshots of nodes, written, sent and installed |
 //! | `network`, `peers` | packets, connections, handshakes |
 //! | `gateways` | connections of clients |
 //! | `nemesis` | faults, and their ends |
@@ -28,7 +29,9 @@ mod phases;
 mod process;
 mod queue;
 mod reign;
+mod snapshots;
 mod swarm;
+mod transfers;
 mod watch;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -45,6 +48,7 @@ use crate::world::network::Network;
 use crate::world::node::Node;
 use crate::world::queue::{Event, Queue};
 use crate::world::swarm::Swarm;
+use crate::world::transfers::Transfer;
 
 /// Everything.
 struct World {
@@ -56,6 +60,8 @@ struct World {
     step: u64,
     nodes: Vec<Node>,
     network: Network,
+    /// Snapshots on their way, by number, until they have ended.
+    transfers: Vec<Option<Transfer>>,
     clients: Clients,
     /// By client.
     connections: Vec<Connection>,
@@ -163,6 +169,7 @@ impl World {
         let clients = Clients::new(options.profile, swarm.nodes, &mut tape);
         World {
             network: Network::new(swarm.nodes),
+            transfers: Vec::new(),
             connections: (0..clients.len()).map(|_| Connection::default()).collect(),
             report: RunReport {
                 seed: options.seed,
@@ -233,6 +240,17 @@ impl World {
             Event::Arrive { packet } => self.arrive(packet),
             Event::DiskStart { node, life } => self.disk_starts(node, life),
             Event::DiskEnd { node, life } => self.disk_ends(node, life),
+            Event::Snapshot { node, life } => self.snapshot_step(node, life),
+            Event::SendSnapshot {
+                node,
+                life,
+                request,
+            } => {
+                if self.process(node, life).is_some() {
+                    self.begin_transfer(node, request);
+                }
+            }
+            Event::Transfer { transfer } => self.transfer_step(transfer),
             Event::Start { node, life } => self.start(node, life),
             Event::Connect { pair } => self.try_connect(pair),
             Event::Disconnected {

@@ -9,6 +9,7 @@
 use std::path::{Path, PathBuf};
 
 use replica::Disconnect;
+use snapshot::format::FINISHED_SUFFIX;
 use vfs::{Crash, Fault, MemVfs, OperationKind, SECTOR_BYTES, Vfs};
 
 use crate::judges::Fact;
@@ -118,7 +119,12 @@ impl World {
         match class {
             // Decided packet by packet, client by client, or point by point.
             F::Loss | F::Duplicate | F::LongDelay | F::CorruptFrame => {}
-            F::ClockDrift | F::Buggify => {}
+            F::ClockDrift | F::Buggify | F::FailedTransfer => {}
+            F::CrashInSnapshot => {
+                let node = self.below(class, self.nodes.len());
+                self.nodes[node].crash_in_snapshot = Some(1 + self.below(class, 6) as u64);
+            }
+            F::DamagedSnapshot => self.inject_in_snapshot(),
             F::ClientDisconnect | F::ClientTimeout | F::Burst => {}
             F::Replay
             | F::Reset
@@ -493,6 +499,41 @@ impl World {
         }
     }
 
+    /// Damages a snapshot.
+    fn inject_in_snapshot(&mut self) {
+        let class = FaultClass::DamagedSnapshot;
+        let node = self.below(class, self.nodes.len());
+        if !self.may_lose(node) && self.options.profile != Profile::Ruin {
+            return;
+        }
+        let vfs = self.nodes[node].vfs.clone();
+        let dir = Path::new(DATA_DIR).join("snapshots");
+        let mut names = vfs.list(&dir).unwrap_or_default();
+        names.retain(|name| name.to_string_lossy().ends_with(FINISHED_SUFFIX));
+        names.sort();
+        let Some(path) = names.last().map(|name| dir.join(name)) else {
+            return;
+        };
+        let bytes = vfs.contents(&path).map_or(0, |bytes| bytes.len());
+        let offset = self.below(class, bytes.max(1)) as u64;
+        let result = match self.below(class, 2) {
+            0 => vfs.flip_bit(&path, offset, (offset % 8) as u8),
+            _ => {
+                let offset = offset / SECTOR_BYTES as u64 * SECTOR_BYTES as u64;
+                let count = SECTOR_BYTES.min(bytes - offset as usize);
+                vfs.overwrite(&path, offset, &vec![0; count])
+            }
+        };
+        if result.is_err() {
+            return;
+        }
+        self.struck(class, &[node], || format!("{} at {offset}", path.display()));
+        self.damaged(node);
+        if self.below(class, 2) == 1 {
+            self.kill(node, Crash::LoseUnsynced);
+        }
+    }
+
     // Clocks and clients.
 
     fn inject_in_clock(&mut self, class: FaultClass) {
@@ -570,6 +611,7 @@ impl World {
         for node in 0..self.nodes.len() {
             let place = &mut self.nodes[node];
             place.crash_at_output = None;
+            place.crash_in_snapshot = None;
             place.paused_until_us = place.paused_until_us.min(self.now_us);
             place.hung_until_us = place.hung_until_us.min(self.now_us);
             place.slow_disk_us = 0;

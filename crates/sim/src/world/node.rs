@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
-use raft::{ClusterId, GroupId, NodeId, ReadEntries, Role, Term};
+use raft::{ClusterId, EntryId, GroupId, LogIndex, NodeId, ReadEntries, Role, Term};
 use replica::{ClientId, Config, NodeInfo, Now, Output, Replica, Write, storage};
 use vfs::MemVfs;
 use wal::data_dir::DataDir;
@@ -12,6 +12,7 @@ use wal::known_peers::PeerRun;
 use wal::{DataDirError, KnownPeers, OpenError, Options, Record, Wal, WalError};
 
 use crate::tape::{Site, SiteKind, Tape};
+use crate::world::snapshots::{Opened, Snapshots};
 use crate::world::swarm::Swarm;
 
 /// The cluster and the group of every run.
@@ -87,6 +88,8 @@ pub(super) struct Node {
     pub(super) slow_disk_us: u64,
     /// The process ends after handing out so many more things.
     pub(super) crash_at_output: Option<u32>,
+    /// The power fails after so many disk operations when the next snapshot gets its name.
+    pub(super) crash_in_snapshot: Option<u64>,
     /// The clients connected here, by the slot of their session.
     pub(super) sessions: Vec<Option<(ClientId, usize)>>,
     /// What people were last told of its role and term.
@@ -104,6 +107,7 @@ pub(super) struct Process {
     /// What it tells its peers of itself.
     pub(super) run: PeerRun,
     pub(super) wal: Wal,
+    pub(super) snapshots: Snapshots,
     /// Handed over and not taken by the disk.
     pub(super) writes: VecDeque<Write>,
     pub(super) reads: Vec<ReadEntries>,
@@ -134,6 +138,15 @@ pub(super) struct UnderWay {
     pub(super) sync: bool,
 }
 
+/// What a start found on the disk.
+pub(super) struct Found {
+    pub(super) records: Vec<Record>,
+    /// What the snapshot ends with that it started from.
+    pub(super) snapshot: Option<EntryId>,
+    /// The hash of the state that was in it.
+    pub(super) state: Option<(LogIndex, u64)>,
+}
+
 /// A process did not start.
 #[derive(Debug)]
 pub(super) enum StartFailure {
@@ -158,6 +171,7 @@ impl Node {
             hung_until_us: 0,
             slow_disk_us: 0,
             crash_at_output: None,
+            crash_in_snapshot: None,
             sessions: Vec::new(),
             shown_role: None,
             old_disk: None,
@@ -170,7 +184,7 @@ impl Node {
         swarm: &Swarm,
         now_us: u64,
         tape: &mut Tape,
-    ) -> Result<Vec<Record>, StartFailure> {
+    ) -> Result<Found, StartFailure> {
         let now = self.clock.at(now_us);
         let vfs: Arc<dyn vfs::Vfs> = Arc::new(self.vfs.clone());
         let mut dir = DataDir::open(vfs, Path::new(DATA_DIR), CLUSTER, self.id.0)?;
@@ -184,6 +198,10 @@ impl Node {
         let recovered = storage::recovered(group).map_err(refused)?;
         let mut records = Vec::new();
         if let Some(group) = group {
+            if group.base.1 > 0 {
+                let (term, index) = group.base;
+                records.push(Record::base(GROUP, term, index, 0));
+            }
             records.extend(group.state.clone().map(|state| Record::state(GROUP, state)));
             // It may give less at once than it is asked for.
             let mut next = group.first;
@@ -207,7 +225,11 @@ impl Node {
             StartFailure::Refused("the memory of peers was taken before".to_owned())
         })?;
         let config = self.config(swarm, run.incarnation, tape);
-        let replica = Replica::new(config, recovered, None, now).map_err(refused)?;
+        let vfs: Arc<dyn vfs::Vfs> = Arc::new(self.vfs.clone());
+        let Opened { snapshots, loaded } = Snapshots::open(vfs, self.is_damaged)?;
+        let snapshot = loaded.as_ref().map(|loaded| loaded.meta.last);
+        let replica = Replica::new(config, recovered, loaded, now).map_err(refused)?;
+        let state = snapshot.map(|last| (last.index, replica.state_hash()));
         self.process = Some(Process {
             replica,
             output: Output::default(),
@@ -215,6 +237,7 @@ impl Node {
             known_peers,
             run,
             wal,
+            snapshots,
             writes: VecDeque::new(),
             reads: Vec::new(),
             under_way: None,
@@ -228,7 +251,11 @@ impl Node {
             tick_due_us: 0,
             stops_at_us: None,
         });
-        Ok(records)
+        Ok(Found {
+            records,
+            snapshot,
+            state,
+        })
     }
 
     fn config(&self, swarm: &Swarm, incarnation: u64, tape: &mut Tape) -> Config {
@@ -254,10 +281,10 @@ impl Node {
             entry_bytes_max: 1 << 20,
             batch_bytes_max: swarm.batch_bytes_max,
             unapplied_bytes_max: swarm.unapplied_bytes_max,
-            snapshot_log_bytes_min: Config::SNAPSHOT_LOG_BYTES_MIN,
-            snapshot_log_bytes_max: Config::SNAPSHOT_LOG_BYTES_MAX,
-            snapshot_state_percent: Config::SNAPSHOT_STATE_PERCENT,
-            log_tail_bytes: Config::LOG_TAIL_BYTES,
+            snapshot_log_bytes_min: swarm.snapshot_log_bytes.0,
+            snapshot_log_bytes_max: swarm.snapshot_log_bytes.1,
+            snapshot_state_percent: swarm.snapshot_state_percent,
+            log_tail_bytes: swarm.log_tail_bytes,
             state_check_entries: 16,
             clients_max: 100,
             output_bytes_max: 1 << 20,

@@ -74,6 +74,7 @@ impl World {
         self.demand_stability(&core);
         self.demand_equality(patience_us, &core);
         self.demand_rejoin(patience_us, &core);
+        self.demand_room(&core);
         if self.failure.is_none() {
             let replicas: Vec<&Replica> = core
                 .iter()
@@ -142,6 +143,44 @@ impl World {
         }
     }
 
+    /// Logs are cut behind snapshots: a disk holds no more of the log than what was configured makes
+    /// necessary. Not where a point begins segments without need, nor where a snapshot has just failed.
+    fn demand_room(&mut self, core: &[usize]) {
+        if self.swarm.points.contains(&Point::SegmentFullEarly) || self.failure.is_some() {
+            return;
+        }
+        for &node in core {
+            let segment_bytes = self.swarm.segment_bytes;
+            let Some(process) = &mut self.nodes[node].process else {
+                continue;
+            };
+            while matches!(process.wal.remove_obsolete(), Ok(true)) {}
+            let (held, metrics) = (process.wal.disk_bytes(), process.replica.metrics());
+            let config = process.replica.config();
+            let share = metrics.snapshot_bytes * config.snapshot_state_percent / 100;
+            let due = share
+                .max(config.snapshot_log_bytes_min)
+                .min(config.snapshot_log_bytes_max);
+            // The log since the last snapshot and while it is written, and twice as much for followers
+            // on their way; records are larger than entries.
+            let log = 4 * due + config.log_tail_bytes;
+            let most = 2 * log + 6 * segment_bytes;
+            let is_late = metrics.snapshot_failed || metrics.log_bytes_since_snapshot > 2 * due;
+            if held > most && !is_late {
+                let first = metrics.first_index;
+                self.fail(Violation {
+                    property: "room",
+                    detail: format!(
+                        "the log of n{} takes {held} bytes on the disk, at most {most} are \
+                         necessary; it begins with {first}, the last snapshot ends with {}",
+                        node + 1,
+                        metrics.snapshot_index
+                    ),
+                });
+            }
+        }
+    }
+
     pub(super) fn phase(&mut self, text: &str) {
         self.show(|| TraceKind::Phase {
             text: text.to_owned(),
@@ -169,13 +208,12 @@ impl World {
             let nodes = core
                 .iter()
                 .filter_map(|&node| world.nodes[node].process.as_ref());
-            nodes
-                .map(|process| {
-                    let status = process.replica.raft().status();
-                    let known: u64 = status.peers.iter().map(|peer| peer.match_index.0).sum();
-                    status.applied.0 + status.durable.0 + known
-                })
-                .sum()
+            let known = nodes.map(|process| {
+                let status = process.replica.raft().status();
+                let known: u64 = status.peers.iter().map(|peer| peer.match_index.0).sum();
+                status.applied.0 + status.durable.0 + known
+            });
+            known.sum::<u64>() + world.snapshot_bytes_arrived()
         };
         for _ in 0..CATCH_UP_ROUNDS {
             let before = arrived(self);

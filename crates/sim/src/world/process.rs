@@ -13,7 +13,7 @@ use crate::judges::{Fact, View, Violation};
 use crate::report::TraceKind;
 use crate::tape::{Site, SiteKind};
 use crate::world::World;
-use crate::world::node::{Down, GROUP, Process, StartFailure, UnderWay};
+use crate::world::node::{Down, Found, GROUP, Process, StartFailure, UnderWay};
 use crate::world::queue::Event;
 
 /// As many ticks as the server makes up for at once when it was late.
@@ -73,9 +73,9 @@ impl World {
         place.crash_at_output = None;
         place.sessions.clear();
         match place.start(&self.swarm, now_us, &mut self.tape) {
-            Ok(records) => {
+            Ok(found) => {
                 place.down = Down::No;
-                self.started(node, &records);
+                self.started(node, &found);
             }
             Err(StartFailure::Disk(text)) => {
                 let id = place.id;
@@ -90,7 +90,7 @@ impl World {
         }
     }
 
-    fn started(&mut self, node: usize, records: &[Record]) {
+    fn started(&mut self, node: usize, found: &Found) {
         let Some(process) = &self.nodes[node].process else {
             return;
         };
@@ -100,9 +100,17 @@ impl World {
         self.see(&Fact::Started {
             node: id,
             incarnation,
-            recovered: records,
+            recovered: &found.records,
+            snapshot: found.snapshot,
             view,
         });
+        if let Some((index, hash)) = found.state {
+            self.see(&Fact::State {
+                node: id,
+                index,
+                hash,
+            });
+        }
         self.show(|| TraceKind::Started {
             node: id,
             incarnation,
@@ -252,6 +260,7 @@ impl World {
                 write: &write,
             });
             self.note(write.id.0, write.records.len() as u64);
+            self.note_base(node, &write);
             if let Some(process) = &mut self.nodes[node].process {
                 process.writes.push_back(write);
             }
@@ -265,7 +274,23 @@ impl World {
             }
             self.send(node, to, message);
         }
+        if let Some(snapshot) = output.snapshot.take() {
+            self.begin_snapshot(node, snapshot);
+        }
         self.carry_out_for_clients(node, output);
+        let life = self.nodes[node].life;
+        for request in output.send_snapshots.drain(..) {
+            if self.nodes[node].life == life {
+                self.queue.push(
+                    self.now_us,
+                    Event::SendSnapshot {
+                        node,
+                        life,
+                        request,
+                    },
+                );
+            }
+        }
     }
 
     /// Counts down to a crash that was planned for a boundary between two outputs.
@@ -397,6 +422,7 @@ impl World {
             text: format!("write {}", write.0),
         });
         self.input(node, |replica, now| replica.persisted(now, write));
+        self.base_may_be_durable(node, write);
     }
 
     fn read_back(&mut self, node: usize, life: u32) -> Result<(), WalError> {
@@ -441,6 +467,8 @@ impl World {
                 }
             }
         }
+        // A step in spare time.
+        process.wal.remove_obsolete()?;
         is_low |= process.wal.space() == Space::Low;
         if is_low != process.disk_is_low {
             process.disk_is_low = is_low;

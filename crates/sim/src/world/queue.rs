@@ -3,6 +3,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
+use raft::SendSnapshot;
 use replica::{Disconnect, Witness};
 
 /// Something that will happen. Nodes and clients are indices from 0.
@@ -21,6 +22,16 @@ pub(super) enum Event {
     DiskStart { node: usize, life: u32 },
     /// A node's disk has done what it took.
     DiskEnd { node: usize, life: u32 },
+    /// A node's snapshot thread does the next step.
+    Snapshot { node: usize, life: u32 },
+    /// A leader wants a follower to have a snapshot.
+    SendSnapshot {
+        node: usize,
+        life: u32,
+        request: SendSnapshot,
+    },
+    /// A transfer of a snapshot takes its next step.
+    Transfer { transfer: u32 },
     /// A process starts.
     Start { node: usize, life: u32 },
     /// Two nodes try to connect.

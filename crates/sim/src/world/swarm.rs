@@ -36,6 +36,14 @@ pub(super) struct Swarm {
     pub(super) batch_bytes_max: usize,
     pub(super) unapplied_bytes_max: usize,
     pub(super) segment_bytes: u64,
+    /// Bytes of the log since the last snapshot at which the next is taken, at least and at most.
+    pub(super) snapshot_log_bytes: (u64, u64),
+    pub(super) snapshot_state_percent: u64,
+    pub(super) log_tail_bytes: u64,
+    /// How long a step of writing or reading a snapshot takes, in the mean, beside the disk's time.
+    pub(super) snapshot_step_us: u64,
+    /// A piece of a snapshot on its way.
+    pub(super) chunk_bytes: usize,
     /// How long a process stays down, in the mean.
     pub(super) restart_us: u64,
     /// By fault class, how often it strikes, in a million per nemesis round; 0 is never.
@@ -78,6 +86,14 @@ impl Swarm {
             batch_bytes_max: pick(17, &[8 << 10, 300, 2 << 10]) as usize,
             unapplied_bytes_max: pick(18, &[256 << 10, 2 << 10, 16 << 10]) as usize,
             segment_bytes: pick(19, &[64 << 10, 32 << 10, 128 << 10]),
+            snapshot_log_bytes: {
+                let least = pick(22, &[64 << 20, 700, 1_500, 4_000, 15_000, 60_000]);
+                (least, least * pick(23, &[1, 8]))
+            },
+            snapshot_state_percent: pick(24, &[100, 0, 400]),
+            log_tail_bytes: pick(25, &[64 << 10, 0, 300, 3_000, 20_000]),
+            snapshot_step_us: pick(26, &[100, 2_000, 50_000, 500_000]),
+            chunk_bytes: pick(27, &[64 << 10, 4_000, 500]) as usize,
             restart_us: pick(20, &[300_000, 20_000, 1_000_000, 4_000_000]),
             rates: [0; FaultClass::ALL.len()],
             points: Vec::new(),

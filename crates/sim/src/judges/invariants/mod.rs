@@ -20,6 +20,7 @@ pub mod one_vote_per_term;
 pub mod promises_durable;
 pub mod read_index;
 pub mod restart;
+pub mod snapshots;
 pub mod state_hash;
 pub mod term_monotonic;
 pub mod wal_recovery;

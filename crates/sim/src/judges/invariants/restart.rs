@@ -1,8 +1,11 @@
 //! A replica starts from what its disk holds and from nothing else: term, vote, log and commit index
-//! follow from the records (paper, figure 2: "persistent state"), it follows nobody and has applied
-//! nothing, and its incarnation is a new one.
+//! follow from the records (paper, figure 2: "persistent state") and the newest snapshot; it follows
+//! nobody, has applied what the snapshot contains, and its incarnation is a new one.
+//!
+//! If the log does not hold what the snapshot ends with, an installation was interrupted: the log is
+//! begun behind the snapshot, and nothing counts as durable that was not committed.
 
-use raft::{LogIndex, NodeId, Role};
+use raft::{EntryId, NodeId, Role};
 
 use crate::judges::{Fact, Judge, Shadow, View, Violation, violation};
 
@@ -13,18 +16,27 @@ pub struct Restart {}
 impl Restart {
     fn check(&self, node: NodeId, view: &View, shadow: &Shadow) -> Result<(), Violation> {
         let shadow = shadow.node(node);
-        let promise = shadow.durable.promise();
-        let last = shadow.durable.last();
-        let expected = View {
+        let disk = &shadow.durable;
+        let promise = disk.promise();
+        let committed = promise.commit.max(disk.base.index);
+        let snapshot = shadow.started_from.unwrap_or_default();
+        let mut expected = View {
             role: Role::Follower,
             term: promise.term,
             vote: promise.vote,
             leader: None,
-            commit: promise.commit,
-            applied: LogIndex(0),
-            durable: last.index,
-            last,
+            commit: committed.max(snapshot.index),
+            applied: snapshot.index,
+            durable: disk.last().index,
+            last: disk.last(),
         };
+        if snapshot != EntryId::ZERO && !disk.holds(snapshot) {
+            expected.last = snapshot;
+            expected.durable = disk.last().index.min(committed);
+            if snapshot.term > promise.term {
+                (expected.term, expected.vote) = (snapshot.term, None);
+            }
+        }
         if *view != expected {
             return violation(self, || {
                 format!("{node} starts as {view:?}; its disk says {expected:?}")
@@ -59,6 +71,7 @@ impl Judge for Restart {
 mod tests {
     use super::*;
     use crate::judges::made_up::{MadeUp, entry, state, view};
+    use raft::LogIndex;
     use wal::Record;
 
     fn records() -> Vec<Record> {
@@ -114,6 +127,7 @@ mod tests {
             node: NodeId(1),
             incarnation: 1,
             recovered: &[],
+            snapshot: None,
             view: view(0, 0, 0),
         });
         made_up.fired("n1 starts as incarnation 1 after 1");

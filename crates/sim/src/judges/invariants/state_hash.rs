@@ -1,6 +1,7 @@
 //! Replicas that have applied the same entries have the same state (State Machine Safety: paper, figure
 //! 3). The hash covers keys, values, versions, when keys expire, and the time of the log, so it also
-//! says that keys expire alike everywhere.
+//! says that keys expire alike everywhere. A state that was loaded from a snapshot is the state that
+//! applying the log makes.
 //!
 //! A hash walks all keys. So it is taken when a replica's applied index passes a multiple of
 //! [`INTERVAL`], wherever it lands then, and again whenever another replica lands exactly there; and of
@@ -60,13 +61,14 @@ impl Judge for StateHash {
     }
 
     fn see(&mut self, fact: &Fact<'_>, shadow: &Shadow) -> Result<(), Violation> {
-        let Fact::Stepped {
-            node,
-            view,
-            replica,
-        } = *fact
-        else {
-            return Ok(());
+        let (node, view, replica) = match *fact {
+            Fact::Stepped {
+                node,
+                view,
+                replica,
+            } => (node, view, replica),
+            Fact::State { node, index, hash } => return self.compare(node, index, hash),
+            _ => return Ok(()),
         };
         let before = shadow
             .node(node)

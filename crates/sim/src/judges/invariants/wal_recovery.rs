@@ -19,7 +19,7 @@ impl Judge for WalRecovery {
                 let node_shadow = shadow.node(node);
                 let life = &node_shadow.last_life;
                 let found = &node_shadow.durable;
-                if life.damaged || life.may_leave(found) {
+                if life.damaged || life.may_leave(found, shadow.ledger()) {
                     return Ok(());
                 }
                 violation(self, || {

@@ -4,13 +4,16 @@ use std::collections::VecDeque;
 
 use raft::{EntryId, HardState, LogIndex, WriteId};
 
-use crate::judges::shadow::entry::Mark;
+use crate::judges::shadow::entry::{Mark, at};
+use crate::judges::shadow::ledger::Ledger;
 
 /// The log and the hard state on a disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Disk {
-    /// From index 1 on.
+    /// From index 1 on: entries that a base stands for are there as they were committed.
     pub log: Vec<Mark>,
+    /// Behind this entry the log begins, really; zero if it is whole.
+    pub base: EntryId,
     /// The latest.
     pub state: HardState,
 }
@@ -24,6 +27,8 @@ pub(super) enum Change {
     Truncate(LogIndex),
     /// Adds an entry.
     Entry(LogIndex),
+    /// The log begins behind this entry. If it does not hold it, it ends there as well.
+    Base(EntryId),
 }
 
 /// Writes that were handed to a disk and that it has not confirmed, oldest first.
@@ -83,7 +88,7 @@ impl Disk {
         }
     }
 
-    fn apply(&mut self, change: Change, mark: Mark) {
+    fn apply(&mut self, change: Change, mark: Mark, ledger: &Ledger) {
         match change {
             Change::State(state) => self.state = state,
             Change::Truncate(index) => self.log.truncate(index.previous().0 as usize),
@@ -91,7 +96,19 @@ impl Disk {
                 self.log.truncate(index.previous().0 as usize);
                 self.log.push(mark);
             }
+            Change::Base(base) => {
+                if !self.holds(base) {
+                    self.log.clear();
+                    self.log.extend(ledger.marks(base.index));
+                }
+                self.base = base;
+            }
         }
+    }
+
+    /// Whether an entry is in the log, or the base stands for it.
+    pub fn holds(&self, id: EntryId) -> bool {
+        at(&self.log, id.index).is_some_and(|mark| mark.term == id.term)
     }
 }
 
@@ -127,7 +144,12 @@ impl Queue {
 
     /// The disk confirms a write and all before it. What was not synced goes on waiting for a later
     /// sync, which covers it. Returns how far the log stands on the disk with it.
-    pub(super) fn persisted(&mut self, write: WriteId, disk: &mut Disk) -> Option<LogIndex> {
+    pub(super) fn persisted(
+        &mut self,
+        write: WriteId,
+        disk: &mut Disk,
+        ledger: &Ledger,
+    ) -> Option<LogIndex> {
         self.confirmed = self.confirmed.max(write);
         let confirmed = self.writes.iter().take_while(|queued| queued.id <= write);
         let synced = confirmed.enumerate().filter(|(_, queued)| queued.sync);
@@ -136,7 +158,7 @@ impl Queue {
         let done = self.writes.drain(..=last);
         let changes: usize = done.map(|queued| queued.changes).sum();
         for (change, mark) in self.changes.drain(..changes) {
-            disk.apply(change, mark);
+            disk.apply(change, mark, ledger);
         }
         Some(log_end)
     }
@@ -150,22 +172,29 @@ impl LastLife {
 
     /// Whether a disk that went through this life may hold `found`: all that was confirmed, and of
     /// what was handed over behind that, any number of records from the first on.
-    pub fn may_leave(&self, found: &Disk) -> bool {
+    pub fn may_leave(&self, found: &Disk, ledger: &Ledger) -> bool {
         let mut disk = self.durable.clone();
-        let same = disk.log.iter().zip(&found.log);
-        let mut agree = same.take_while(|(ours, theirs)| ours == theirs).count();
+        let agreement = |disk: &Disk| {
+            let same = disk.log.iter().zip(&found.log);
+            same.take_while(|(ours, theirs)| ours == theirs).count()
+        };
+        let mut agree = agreement(&disk);
         let is_found = |disk: &Disk, agree: usize| {
-            agree == found.log.len() && disk.log.len() == agree && disk.state == found.state
+            agree == found.log.len()
+                && disk.log.len() == agree
+                && disk.state == found.state
+                && disk.base == found.base
         };
         if is_found(&disk, agree) {
             return true;
         }
         self.queue.changes.iter().any(|&(change, mark)| {
-            disk.apply(change, mark);
+            disk.apply(change, mark, ledger);
             let length = disk.log.len();
             match change {
                 Change::State(_) => {}
                 Change::Truncate(_) => agree = agree.min(length),
+                Change::Base(_) => agree = agreement(&disk),
                 Change::Entry(_) => {
                     agree = agree.min(length - 1);
                     if agree == length - 1 && found.log.get(agree) == Some(&mark) {
@@ -198,6 +227,7 @@ mod tests {
                 term: Term(term),
                 ..HardState::default()
             },
+            base: EntryId::ZERO,
         }
     }
 
@@ -223,7 +253,7 @@ mod tests {
             disk(&[(1, 10)], 2),
             disk(&[(1, 10), (2, 22)], 2),
         ] {
-            assert!(life().may_leave(&kept), "{kept:?}");
+            assert!(life().may_leave(&kept, &Ledger::default()), "{kept:?}");
         }
         for wrong in [
             disk(&[], 1),
@@ -232,7 +262,7 @@ mod tests {
             disk(&[(1, 10), (2, 22)], 1),
             disk(&[(1, 10), (2, 22), (2, 23)], 2),
         ] {
-            assert!(!life().may_leave(&wrong), "{wrong:?}");
+            assert!(!life().may_leave(&wrong, &Ledger::default()), "{wrong:?}");
         }
     }
 
@@ -244,9 +274,9 @@ mod tests {
             queue.push(Change::State(disk(&[], term).state), Mark::default());
             queue.end_write(WriteId(id), sync, LogIndex(0));
         }
-        queue.persisted(WriteId(2), &mut found);
+        queue.persisted(WriteId(2), &mut found, &Ledger::default());
         assert_eq!(found.state.term, Term(1));
-        queue.persisted(WriteId(3), &mut found);
+        queue.persisted(WriteId(3), &mut found, &Ledger::default());
         assert_eq!((found.state.term, queue.changes.len()), (Term(3), 0));
     }
 

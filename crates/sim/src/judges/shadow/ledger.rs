@@ -1,8 +1,8 @@
 //! What was committed: one log that every node's log must begin with.
 
-use raft::{LogIndex, NodeId, Term};
+use raft::{EntryId, LogIndex, NodeId, Term};
 
-use crate::judges::shadow::entry::{Held, at};
+use crate::judges::shadow::entry::{Held, Mark, at};
 
 /// The committed entries, from index 1 on. The first node that commits an index fixes it.
 #[derive(Debug, Default)]
@@ -32,6 +32,24 @@ impl Ledger {
     /// All entries, from index 1 on.
     pub fn entries(&self) -> &[Committed] {
         &self.entries
+    }
+
+    /// Whether this entry was committed.
+    pub fn contains(&self, id: EntryId) -> bool {
+        self.entry(id.index)
+            .is_some_and(|entry| entry.held.term == id.term)
+    }
+
+    /// The entries up to an index, from index 1 on.
+    pub(super) fn held(&self, to: LogIndex) -> impl Iterator<Item = Held> + '_ {
+        let entries = self.entries.iter().take(to.0 as usize);
+        entries.map(|entry| entry.held.clone())
+    }
+
+    /// What tells the entries up to an index apart from others, from index 1 on.
+    pub(super) fn marks(&self, to: LogIndex) -> impl Iterator<Item = Mark> + '_ {
+        let entries = self.entries.iter().take(to.0 as usize);
+        entries.map(|entry| entry.held.mark())
     }
 
     /// The last index that was committed.
