@@ -13,8 +13,6 @@ pub const SLOW: &[Canary] = &[
     Canary::SnapshotProgressStuck,
     Canary::SnapshotKeepsOldConf,
     Canary::InstallKeepsConflictingLog,
-    Canary::SnapshotRollsBack,
-    Canary::LogCutBeforeSnapshotDurable,
     Canary::ReadWithoutRound,
     Canary::ReadByEarlierRound,
     Canary::LateAnswerConfirmsRound,
