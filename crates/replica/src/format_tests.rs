@@ -4,10 +4,9 @@
 //! never be rewritten: logs and snapshots with such bytes are out there. If this test fails
 //! because one is read as something else, or not at all, the change is wrong. If it fails because one is
 //! written otherwise, that is right only under a new version of that encoding, with a file of its own
-//! beside the old one. `QUORATE_WRITE_FIXTURES=1` writes a file that is missing.
+//! beside the old one.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use bytes::Bytes;
 use kv::CommandId;
@@ -21,7 +20,7 @@ use crate::machine::LastBatch;
 use crate::membership::{Enrolled, Roster, Wish};
 use crate::session::Watch;
 
-const FIXTURE: &str = "tests/fixtures/encodings-1.txt";
+const FIXTURE: &str = include_str!("../tests/fixtures/encodings-1.txt");
 
 fn bootstrap() -> Bootstrap {
     Bootstrap {
@@ -156,14 +155,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 
 #[test]
 fn what_stands_in_entries_and_snapshots_is_read_and_written_as_ever() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(FIXTURE);
-    if !path.exists() && std::env::var_os("QUORATE_WRITE_FIXTURES").is_some() {
-        let lines = written().into_iter();
-        let lines = lines.map(|(name, bytes)| format!("{name} {}\n", hex(&bytes)));
-        std::fs::write(&path, lines.collect::<String>()).expect("written");
-    }
-    let text = std::fs::read_to_string(&path).expect("the fixture");
-    let stored: BTreeMap<&str, Vec<u8>> = text
+    let stored: BTreeMap<&str, Vec<u8>> = FIXTURE
         .lines()
         .map(|line| line.split_once(' ').expect("a name and bytes"))
         .map(|(name, digits)| (name, bytes(digits)))

@@ -156,7 +156,7 @@ fn a_damaged_snapshot_is_passed_over_where_the_log_reaches_back_and_refused_wher
     assert!(matches!(refused, ServeError::Snapshot(_)), "{text}");
     assert_eq!(text.lines().count(), 1);
     assert!(
-        text.contains("missing") && text.contains("rejoin"),
+        text.contains("missing") && text.contains("--replace"),
         "{text}"
     );
     assert_eq!(files(&snapshots), before, "a refused start changes nothing");

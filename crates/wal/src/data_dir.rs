@@ -106,15 +106,18 @@ pub enum DataDirError {
         known: u32,
     },
     /// Disk: IDENTITY is damaged.
-    #[error("{}: is damaged; restore it, or rejoin under a new node id with an empty --data-dir", path.display())]
+    #[error(
+        "{}: is damaged; restore it, or replace the node by `quorate serve --join HOST:PORT --replace ID` \
+         with an empty --data-dir", path.display()
+    )]
     Damaged {
         /// The file.
         path: PathBuf,
     },
     /// Disk: IDENTITY is missing although there is a log.
     #[error(
-        "{}: is missing although there is a log beside it; restore it, or rejoin under a new node id \
-         with an empty --data-dir", path.display()
+        "{}: is missing although there is a log beside it; restore it, or replace the node by \
+         `quorate serve --join HOST:PORT --replace ID` with an empty --data-dir", path.display()
     )]
     IdentityMissing {
         /// The file.

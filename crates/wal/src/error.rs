@@ -20,7 +20,7 @@ pub enum OpenError {
     /// Disk: something that was durable is damaged.
     #[error(
         "{}: {damage}; this node must not run on it: look with `quorate wal verify`, then replace the \
-         node by one with a new id and an empty --data-dir: the others have what it had", dir.display()
+         node by `quorate serve --join HOST:PORT --replace ID` with an empty --data-dir: the others have what it had", dir.display()
     )]
     Damaged {
         /// The log's directory.
@@ -46,7 +46,7 @@ pub enum OpenError {
     /// Disk: the data directory says that there is a log, and there is none.
     #[error(
         "{}: the log is gone; a node that lost its disk must not come back under its old id: \
-         rejoin under a new node id", dir.display()
+         replace it by `quorate serve --join HOST:PORT --replace ID` with an empty --data-dir", dir.display()
     )]
     LogMissing {
         /// The log's directory.
@@ -160,8 +160,8 @@ pub enum WalError {
     },
     /// Disk: an entry that was intact when it was written or recovered is not any more.
     #[error(
-        "{0}; this node must not run on it: look with `quorate wal verify`, then replace the node by one \
-         with a new id and an empty --data-dir: the others have what it had"
+        "{0}; this node must not run on it: look with `quorate wal verify`, then replace the node by \
+         `quorate serve --join HOST:PORT --replace ID` with an empty --data-dir: the others have what it had"
     )]
     Damaged(Damage),
 }

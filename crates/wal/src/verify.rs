@@ -346,8 +346,8 @@ impl fmt::Display for Problem {
         match self {
             Problem::Damaged(damage) => write!(
                 formatter,
-                "{damage}; replace the node by one with a new id and an empty --data-dir: the others \
-                 have what it had"
+                "{damage}; replace the node by `quorate serve --join HOST:PORT --replace ID` with an empty \
+                 --data-dir: the others have what it had"
             ),
             Problem::NewerFormat { segment, version } => write!(
                 formatter,

@@ -88,7 +88,7 @@ fn damage_is_reported_where_it_is() {
         "{text}"
     );
     assert!(
-        text.contains("replace the node by one with a new id"),
+        text.contains("replace the node by `quorate serve --join HOST:PORT --replace ID`"),
         "{text}"
     );
     let last = report.segments.last().unwrap();

@@ -15,7 +15,8 @@ use super::Replica;
 /// Why a replica stops that finds batches of its own applied which it has not made. Raft's promises
 /// are broken by such a disk too: it has forgotten entries that it has acknowledged.
 pub(super) const NUMBERS_USED: &str = "this node has been started under its present incarnation before: its \
-     data directory is an old copy. Restore no copies; remove the node and add it under a new id";
+     data directory is an old copy. Restore no copies; replace the node by `quorate serve --join HOST:PORT --replace ID` with an empty \
+     --data-dir";
 
 impl Replica {
     /// Applies one committed entry. Only the entry and the state before it decide what happens;

@@ -65,9 +65,11 @@ impl Replica {
                 self.fatal = Some(format!(
                     "after entry {index} this node's data differs from that of a majority (nodes {}; hash here \
                      {ours:016x}): its memory, its disk or this program has failed. Start it once more: it makes its \
-                     data anew from its snapshot and its log. If it stops with this line again, remove the node and \
-                     add it under a new id with an empty directory, and keep the old one for a report",
-                    list(&others)
+                     data anew from its snapshot and its log. If it stops with this line again, replace it by \
+                     `quorate serve --join HOST:PORT --replace {}` with an empty --data-dir, and keep the old one for \
+                     a report",
+                    list(&others),
+                    own.0
                 ));
             }
             Some(Verdict::TheyDiffer(others)) => {

@@ -60,8 +60,8 @@ pub enum SnapshotStartError {
     /// Entries between snapshot and log are missing.
     #[error(
         "{}: the log begins behind entry {base}, and {held}: the entries between are missing; \
-         restore a copy of the snapshot if there is one, else remove this node from the cluster and \
-         let it rejoin under a new id with an empty --data-dir", dir.display()
+         restore a copy of the snapshot if there is one, else replace this node by \
+         `quorate serve --join HOST:PORT --replace ID` with an empty --data-dir", dir.display()
     )]
     Gap {
         /// The directory of the snapshots.
