@@ -261,8 +261,16 @@ fn what_would_harm_is_refused_in_one_line() {
 #[test]
 fn a_join_that_is_interrupted_is_repeated_and_gets_the_same_id() {
     let _alone = alone();
-    let mut cluster = single();
+    // Born without an address for peers, which it is given before it grows.
+    let mut cluster = Cluster::start(&Plan::of(1));
     cluster.node(1).ask(&["SET", "key", "value"]);
+    let deaf = refused(&cluster, 1, &["add-node", "127.0.0.1:1"]);
+    assert!(deaf.contains("set peer-bind"), "{deaf}");
+    let peer = format!("127.0.0.1:{}", free_ports(1)[0]);
+    cluster.node_mut(1).kill();
+    cluster.node_mut(1).set("peer-bind", &peer);
+    cluster.node_mut(1).start();
+    cluster.await_ready(&[1]);
     let id = cluster.join(1, &[]);
     for pause_ms in [0, 5, 10, 20, 40, 80, 160, 320] {
         thread::sleep(Duration::from_millis(pause_ms));
