@@ -26,7 +26,7 @@ const SEARCH_STEPS_MAX: u64 = 60_000;
 /// How often patience is renewed while a node catches up. Each time, something must have arrived; a
 /// point that withholds the hint of a rejection and one that sends entries in fours make thousands of
 /// messages of it.
-const CATCH_UP_ROUNDS: usize = 1_000;
+const CATCH_UP_ROUNDS: usize = 300;
 
 /// How often the world looks whether what it waits for has come.
 const LOOK_US: u64 = 20_000;
