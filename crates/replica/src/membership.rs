@@ -102,9 +102,9 @@ impl Roster {
         Some(enrolled.peer_addr.as_str())
     }
 
-    /// The member that is reached there.
+    /// The member that is reached there; of two, the newer one, which takes the other's place.
     pub(crate) fn at_address(&self, peer_addr: &str) -> Option<NodeId> {
-        let mut members = self.members.iter();
+        let mut members = self.members.iter().rev();
         members
             .find(|(_, enrolled)| enrolled.peer_addr == peer_addr)
             .map(|(id, _)| *id)

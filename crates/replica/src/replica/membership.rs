@@ -444,7 +444,10 @@ impl Replica {
             );
         }
         let mut roster = self.own_roster();
-        if let Some(id) = roster.at_address(peer_addr) {
+        // A machine that lost its disk comes back at its old address, in the place of its old self.
+        if let Some(id) = roster.at_address(peer_addr)
+            && Some(id) != *replaces
+        {
             return self.add_known(id, *is_join);
         }
         let conf = self.raft.conf();
@@ -502,8 +505,8 @@ impl Replica {
         }
         Err(format!(
             "ERR node {} is a member at this address already, nothing was changed; if it lost its data, \
-             remove it first",
-            id.0
+             join with --replace {}, or remove it first",
+            id.0, id.0
         ))
     }
 
