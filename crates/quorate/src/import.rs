@@ -52,7 +52,7 @@ pub(crate) struct ImportArguments {
     /// RDB file, of Redis up to 8.
     #[arg(value_name = "DUMP.RDB", required_unless_present = "from")]
     file: Option<PathBuf>,
-    /// A running Redis: redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]. Without /DB all its databases. The password may
+    /// A running Redis: `redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]`. Without /DB all its databases. The password may
     /// also be given in QUORATE_FROM_PASSWORD.
     #[arg(long, value_name = "URL", conflicts_with = "file")]
     from: Option<RedisUrl>,

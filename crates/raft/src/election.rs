@@ -256,8 +256,8 @@ impl Raft {
     pub(crate) fn start_early_election(&mut self, leader: NodeId) {
         let id = self.config.id;
         let turn = self
-            .config
-            .conf
+            .confs
+            .latest()
             .all_voters()
             .filter(|&node| node < id && node != leader);
         let turn = u32::try_from(turn.count()).unwrap_or(u32::MAX);

@@ -78,12 +78,14 @@ impl Raft {
 
     /// One change at a time, and none before an entry of the own term is committed: what a former
     /// leader has left behind may be a change that is still under way. (The error of the thesis that
-    /// Ongaro corrected in 2015: two changes by two leaders whose majorities share nobody.)
+    /// Ongaro corrected in 2015: two changes by two leaders whose majorities share nobody.) It must be
+    /// applied, too: whoever proposes a change goes by the state, such as the ids that are used up, and
+    /// after a restart that may be far behind what is committed.
     fn refuse_second_change(&self, leader: &Leader) -> Result<(), MembershipError> {
         let commit = self.log.commit();
-        let knows_commit =
-            commit >= leader.term_start || buggify::canary(Canary::ChangeBeforeOwnTermCommit);
-        if !knows_commit {
+        let knows_all = self.log.applied() >= leader.term_start
+            || buggify::canary(Canary::ChangeBeforeOwnTermCommit);
+        if !knows_all {
             return Err(MembershipError::NewLeader { term: self.term });
         }
         let index = self.confs.latest_index();

@@ -12,7 +12,7 @@ use std::hash::Hasher;
 
 use buggify::Canary;
 use kv::Store;
-use raft::{LogIndex, NodeId, SnapshotMeta};
+use raft::{ConfState, LogIndex, NodeId, SnapshotMeta};
 use siphasher::sip::SipHasher13;
 
 use crate::batch::BatchHeader;
@@ -90,6 +90,17 @@ impl Machine {
     /// The last batch of a gateway that was applied.
     pub(crate) fn last_batch(&self, gateway: NodeId) -> Option<LastBatch> {
         self.gateways.get(&gateway).copied()
+    }
+
+    /// Whether a member has certainly run before: it is a founder, or a batch of it was applied.
+    pub(crate) fn was_ever_active(&self, node: NodeId) -> bool {
+        self.gateways.contains_key(&node) || self.founders().contains(node)
+    }
+
+    /// The founders of the cluster as voters: who belongs to it until an entry says otherwise.
+    pub(crate) fn founders(&self) -> ConfState {
+        let founders = self.bootstrap.iter().flat_map(|record| &record.members);
+        ConfState::of_voters(founders.map(|&(node, _)| node))
     }
 
     /// A hash of all of the state: equal on replicas that have applied the same entries. Walks all

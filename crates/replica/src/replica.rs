@@ -602,7 +602,7 @@ impl Replica {
         let before = self.node.consensus;
         let mut after = Consensus::of(&self.raft);
         after.applied = before.applied;
-        after.first = before.first;
+        after.first = self.raft.base().index.next();
         after.disk_full = before.disk_full;
         after.leader_changes = before.leader_changes;
         after.is_changing = before.is_changing;
@@ -639,7 +639,6 @@ impl Replica {
 
     fn refresh_members(&mut self) {
         let status = self.raft.status();
-        self.node.consensus.first = status.first;
         if !self.raft.is_leader() {
             for member in self.node.members.values_mut() {
                 (member.matched, member.is_alive) = (0, true);

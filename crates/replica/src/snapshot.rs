@@ -64,6 +64,9 @@ impl SnapshotLoader {
     pub fn new(head: &[u8]) -> Result<Self, SnapshotError> {
         let bytes = head.len() as u64;
         let head = Head::decode(head).map_err(|error| SnapshotError(error.to_string()))?;
+        if head.meta.conf.is_empty() {
+            return Err(SnapshotError("the snapshot names no members".to_owned()));
+        }
         let keys = kv::SnapshotLoader::new(
             head.bootstrap.secret,
             head.meta.last.index.0,

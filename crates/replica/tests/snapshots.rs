@@ -85,6 +85,8 @@ fn go_on_without(world: &mut World, id: u64, requests: &[&[&str]]) {
     let client = world.client(leader);
     world.pipeline(client, requests);
     world.settle();
+    // A follower that was heard just now is on its way, and the log is kept for it.
+    world.run_ms(300);
     for other in others(world, id) {
         snapshot(world, other);
     }

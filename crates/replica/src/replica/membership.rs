@@ -250,7 +250,8 @@ impl Replica {
         let own = self.node.config.node;
         let is_given = own.0 < self.node.machine.roster.next_id;
         let committed = self.raft.conf_committed().1;
-        is_given && !committed.contains(own) && !self.raft.conf().contains(own)
+        let is_known = !committed.is_empty();
+        is_given && is_known && !committed.contains(own) && !self.raft.conf().contains(own)
     }
 
     /// The members by the latest configuration and by the last committed one. A node that belongs to
@@ -496,7 +497,8 @@ impl Replica {
             .node
             .members
             .get(&id)
-            .is_some_and(|member| member.connected || member.matched > 0);
+            .is_some_and(|member| member.connected || member.matched > 0)
+            || self.node.machine.was_ever_active(id);
         let is_expected = self.roster().members.get(&id).is_some_and(|enrolled| {
             enrolled.token == 0 && !was_met && !self.raft.conf().is_voter(id)
         });

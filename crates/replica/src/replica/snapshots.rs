@@ -130,7 +130,11 @@ impl Replica {
             return self.wake_savers();
         }
         let store = &self.node.machine.store;
-        let meta = self.raft.snapshot_meta(store.time_ms());
+        let mut meta = self.raft.snapshot_meta(store.time_ms());
+        if meta.conf.is_empty() {
+            // A node that has joined and has not come to an entry that names the members.
+            meta.conf = self.node.machine.founders();
+        }
         let Some(head) = self.node.machine.head(meta.clone()) else {
             let reason = "no leader has been elected yet, there is no state".to_owned();
             self.node.compaction.fail(reason, now);
@@ -178,19 +182,19 @@ impl Replica {
         }
     }
 
-    /// The entry behind which followers that are connected, or being sent a snapshot, need the log.
+    /// The entry behind which followers that answer, or are being sent a snapshot, need the log.
     fn needed_by_followers(&self) -> Option<LogIndex> {
         if !self.raft.is_leader() {
             return None;
         }
-        let first = self.node.consensus.first;
-        let members = self.node.members.iter();
-        let others = members.filter(|&(node, _)| *node != self.node.config.node);
-        let needed = others.filter_map(|(node, member)| {
-            let matched = LogIndex(member.matched);
-            let sent = self.sending.get(node).copied();
+        let status = self.raft.status();
+        let patience = self.raft.config().election_timeout_ticks_min;
+        let needed = status.peers.iter().filter_map(|peer| {
+            let sent = self.sending.get(&peer.id).copied();
             // One that is behind the beginning of the log is helped by a snapshot only.
-            sent.or((member.connected && matched.next() >= first).then_some(matched))
+            let is_on_its_way =
+                peer.quiet_ticks < patience && peer.match_index.next() >= status.first;
+            sent.or(is_on_its_way.then_some(peer.match_index))
         });
         needed.min()
     }
