@@ -10,7 +10,6 @@ use crate::canaries::{Hunt, Sought};
 /// Canaries that take more seeds than a quick look has, or that need snapshots and changes of members
 /// in the world.
 pub const SLOW: &[Canary] = &[
-    Canary::SnapshotProgressStuck,
     Canary::SnapshotKeepsOldConf,
     Canary::InstallKeepsConflictingLog,
     Canary::ReadWithoutRound,
