@@ -181,7 +181,7 @@ fn a_node_that_lost_its_log_does_not_come_back_under_its_id() {
     }
     let error = open(&disk).unwrap().open_wal(options()).unwrap_err();
     assert!(matches!(error, OpenError::LogMissing { .. }));
-    assert!(error.to_string().contains("new node id"), "{error}");
+    assert!(error.to_string().contains("--replace ID"), "{error}");
 }
 
 #[test]
