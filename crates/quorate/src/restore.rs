@@ -1,8 +1,10 @@
 //! `quorate restore`: a backup as the beginning of a new cluster.
 //!
 //! Each node of the new cluster is restored from the same file, and so begins with the same state at
-//! the same position of the log. The new cluster has an id of its own, so that nodes of the old one,
-//! should any still run, and of the new one refuse each other.
+//! the same position of the log. The new cluster has an id of its own, made of its settings and of the
+//! file. So nodes of the old one, should any still run, and of the new one refuse each other; and so does
+//! a node that was forgotten and begins with nothing, or with another backup: two such could elect each
+//! other, and serve an empty database under the new cluster's name.
 
 use std::{
     collections::BTreeMap, fs, io::Write, path::Path, path::PathBuf, process::ExitCode, sync::Arc,
@@ -10,10 +12,10 @@ use std::{
 
 use clap::Args;
 use raft::NodeId;
-use server::config::Config;
-use snapshot::{Directory, Meta, Reader, Writer, verify};
+use server::{config::Config, write_charter};
+use snapshot::{Directory, Meta, Reader, Report, Writer, verify};
 use vfs::{StdVfs, Vfs};
-use wal::DataDir;
+use wal::{Charter, DataDir};
 
 use crate::{
     backup::{about, about_usage},
@@ -42,12 +44,12 @@ pub(crate) fn run(arguments: &RestoreArguments) -> Result<ExitCode, Failure> {
     let vfs: Arc<dyn Vfs> = Arc::new(StdVfs::new());
     check_directory(&config.data_dir)?;
     let report = verify(vfs.as_ref(), file).map_err(Failure::running)?;
-    let cluster = config.cluster_id();
-    if report.meta.cluster == cluster {
+    let settings = config.cluster_id();
+    if report.meta.cluster == settings {
         return Err(about_usage(
             file,
             format!(
-                "is a backup of the cluster that these settings name ({cluster:016x}), and restoring makes a new one: \
+                "is a backup of the cluster that these settings name ({settings:016x}), and restoring makes a new one: \
                  choose another --cluster-name, so that no node of the old one is taken for one of the new",
             ),
         ));
@@ -59,7 +61,7 @@ pub(crate) fn run(arguments: &RestoreArguments) -> Result<ExitCode, Failure> {
         .collect();
     let head = replica::adopt(&report.meta.head, &members).map_err(|error| about(file, error))?;
     let meta = Meta {
-        cluster,
+        cluster: cluster_of(&config, &report),
         head,
         ..report.meta
     };
@@ -71,6 +73,17 @@ pub(crate) fn run(arguments: &RestoreArguments) -> Result<ExitCode, Failure> {
     }
     writeln!(std::io::stdout(), "{}", outcome(&config, &meta, &members)?)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The id of the cluster that these settings make of this backup.
+fn cluster_of(config: &Config, report: &Report) -> u64 {
+    let Report { meta, checksum, .. } = report;
+    let numbers = [meta.cluster, meta.term, meta.index, u64::from(*checksum)];
+    let bytes = numbers.iter().flat_map(|number| number.to_le_bytes());
+    // FNV-1a, going on from the hash of the settings.
+    bytes.fold(config.cluster_id(), |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }
 
 /// Refuses a directory that holds anything.
@@ -106,6 +119,19 @@ fn make_directory(
     }
     let found = writer.finish().map_err(Failure::running)?;
     verify(vfs.as_ref(), &found.path).map_err(Failure::running)?;
+    let charter = Charter {
+        cluster: meta.cluster,
+        former_cluster: config.cluster_id(),
+        node: config.node_id,
+        cluster_name: config.cluster_name.clone(),
+        members: config
+            .members()
+            .into_iter()
+            .map(|(id, address)| (id, address.to_string()))
+            .collect(),
+        ..Charter::default()
+    };
+    write_charter(dir, &charter).map_err(Failure::running)?;
     DataDir::open(Arc::clone(vfs), dir, meta.cluster, config.node_id)
         .map(|_| ())
         .map_err(Failure::running)
