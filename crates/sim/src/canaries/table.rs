@@ -7,11 +7,26 @@ use buggify::Canary;
 
 use crate::canaries::{Hunt, Sought};
 
-/// Canaries that take more seeds than a quick look has, or that need snapshots and changes of members
-/// in the world.
-pub const SLOW: &[Canary] = &[
+/// Canaries about changes of members, which do not happen in the world yet. They are noticed by the
+/// scripts, the random groups and the exhaustive search of Raft alone (`crates/raft/tests`, `model`).
+pub const WITHOUT_WORLD: &[Canary] = &[
+    Canary::LearnerRefusesVote,
+    Canary::CandidateOfOldHalfNoSelfVote,
+    Canary::ChangeBeforeOwnTermCommit,
+    Canary::TwoChangesAtOnce,
+    Canary::RemovedLeaderCountsItself,
+    Canary::PeerDroppedBeforeCommit,
+    Canary::AutoLeaveForgotten,
     Canary::SnapshotKeepsOldConf,
+    Canary::LearnerCounts,
+    Canary::DeadLearnerPromoted,
+    Canary::LateAnswerOfOldSession,
+];
+
+/// Canaries that take more seeds than a quick look has.
+pub const SLOW: &[Canary] = &[
     Canary::InstallKeepsConflictingLog,
+    Canary::BaseKeepsOtherTail,
     Canary::ReadWithoutRound,
     Canary::ReadByEarlierRound,
     Canary::LateAnswerConfirmsRound,
