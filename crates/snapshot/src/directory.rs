@@ -68,6 +68,9 @@ impl Directory {
     /// The snapshots in this directory, which is created if it is missing.
     pub fn open(vfs: Arc<dyn Vfs>, path: &Path) -> Result<Directory, SnapshotError> {
         vfs::create_dir_durable(vfs.as_ref(), path).map_err(failed("creating", path))?;
+        // A process that was killed may have renamed a snapshot and not synced the directory. Whoever
+        // finds that snapshot builds on it, so it must not go with the next loss of power.
+        vfs.sync_dir(path).map_err(failed("syncing", path))?;
         let path = path.to_path_buf();
         Ok(Directory { vfs, path })
     }

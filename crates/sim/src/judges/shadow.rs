@@ -185,13 +185,21 @@ impl Shadow {
             durable: before.durable,
             queue: before.queue,
         };
+        let mut snapshots = before.snapshots;
+        if let Some(last) = snapshot
+            && !snapshots.contains(&last)
+        {
+            // It had its name when the node died, and nobody was told. The start makes it durable.
+            snapshots.push(last);
+            snapshots.sort_by_key(|held| held.index);
+        }
         *self.node_mut(node) = NodeShadow {
             up: true,
             incarnation,
             settled: LogIndex(settled as u64),
             log,
             base,
-            snapshots: before.snapshots,
+            snapshots,
             started_from: snapshot,
             handed: state,
             durable,
