@@ -242,11 +242,12 @@ fn a_load_of_many_times_the_disk_is_taken_and_a_full_disk_is_left_again() {
     for round in 0..100 {
         fill(&cluster, 1, round);
     }
-    // Somebody else takes what is left: a snapshot cannot be written, writes are refused, reads go on.
-    disk.fill(0);
+    // Somebody else takes what is left, and what the node frees by removing old segments and snapshots:
+    // no snapshot can be written, writes are refused, reads go on.
     let node = cluster.node(1);
     let mut connection = node.connect();
     poll("writes are refused", || {
+        disk.fill_on();
         let reply = connection.ask(&["SET", "fill:0", &value(0, 99)]);
         text(&reply.expect("an answer"))
             .starts_with("DISKFULL ")
