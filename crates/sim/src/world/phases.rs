@@ -164,7 +164,8 @@ impl World {
             // The log since the last snapshot and while it is written, and twice as much for followers
             // on their way; records are larger than entries.
             let log = 4 * due + config.log_tail_bytes;
-            let most = 2 * log + 6 * segment_bytes;
+            // Beginning a segment wastes the rest of the one before. This is to find what is never freed.
+            let most = 4 * log + 16 * segment_bytes;
             let is_late = metrics.snapshot_failed || metrics.log_bytes_since_snapshot > 2 * due;
             if held > most && !is_late {
                 let first = metrics.first_index;
