@@ -40,7 +40,7 @@ pub enum DamageKind {
 impl fmt::Display for Damage {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.kind {
-            DamageKind::Header => "the header is damaged",
+            DamageKind::Header => "no snapshot begins there, or its header is damaged",
             DamageKind::Head => "the head is damaged",
             DamageKind::Record => "the header of a block is damaged",
             DamageKind::Chain => "a block does not follow the one before",

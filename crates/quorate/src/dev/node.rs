@@ -26,6 +26,8 @@ pub(super) struct Death {
     pub(super) text: String,
     /// Whether it refused to start: its configuration, its directory or its ports.
     pub(super) is_usage: bool,
+    /// Whether it was removed from the cluster: it does not come back.
+    pub(super) is_removed: bool,
     /// Whether somebody killed it, so that its log says nothing about why.
     pub(super) is_killed: bool,
 }
@@ -164,6 +166,7 @@ fn death_of(status: ExitStatus) -> Death {
     Death {
         text,
         is_usage: status.code() == Some(2),
+        is_removed: status.code() == Some(3),
         is_killed: status.signal() == Some(9),
     }
 }
@@ -242,5 +245,7 @@ mod tests {
         let refused = death_of(ExitStatus::from_raw(2 << 8));
         assert_eq!(refused.text, "exited with status 2");
         assert!(refused.is_usage);
+        let removed = death_of(ExitStatus::from_raw(3 << 8));
+        assert!(removed.is_removed && !refused.is_removed);
     }
 }

@@ -66,8 +66,9 @@ impl Watch {
             self.look_for_deaths();
             self.start_again();
             self.look_for_leader();
-            let is_alive = |watched: &Watched| !watched.is_reported_dead;
-            if !self.restarts && !self.nodes.iter().any(is_alive) {
+            let is_alive =
+                |watched: &Watched| !watched.is_reported_dead || watched.restart_at.is_some();
+            if !self.nodes.iter().any(is_alive) {
                 return Err(AllDied);
             }
             std::thread::sleep(POLL);
@@ -94,6 +95,10 @@ impl Watch {
             }
             if self.leader == Some(id) {
                 self.leader = None;
+            }
+            if death.is_removed {
+                // Its last words say what to do.
+                continue;
             }
             if self.restarts {
                 if watched.node.age() > HEALTHY_AGE {

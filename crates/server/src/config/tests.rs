@@ -199,6 +199,7 @@ fn each_bad_value_is_one_line_with_its_place() {
             "127.0.0.1:70000",
             "not an address: write HOST:PORT, such as 127.0.0.1:6379",
         ),
+        ("bind", "999.0.0.1:6379", "999.0.0.1 is not an IPv4 address"),
         (
             "bind",
             "::1:6379",

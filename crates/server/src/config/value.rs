@@ -5,7 +5,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    net::{IpAddr, SocketAddr, ToSocketAddrs},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs},
     path::PathBuf,
     str::FromStr,
     time::Duration,
@@ -84,7 +84,7 @@ impl FromStr for Address {
         let (host, port) = text.rsplit_once(':').ok_or_else(expected)?;
         let port = port.parse().map_err(|_| expected())?;
         let host = match host.strip_prefix('[').map(|host| host.strip_suffix(']')) {
-            Some(Some(host)) if host.parse::<std::net::Ipv6Addr>().is_ok() => host,
+            Some(Some(host)) if host.parse::<Ipv6Addr>().is_ok() => host,
             Some(_) => return Err(expected()),
             None if host.contains(':') => {
                 return Err(
@@ -97,6 +97,11 @@ impl FromStr for Address {
         let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:%".contains(&byte);
         if host.is_empty() || !host.bytes().all(is_host) {
             return Err(expected());
+        }
+        // No top-level domain is a number (RFC 3696, section 2): this was meant as an IPv4 address.
+        let last = host.rsplit('.').next().unwrap_or(host);
+        if last.bytes().all(|byte| byte.is_ascii_digit()) && host.parse::<Ipv4Addr>().is_err() {
+            return Err(format!("{host} is not an IPv4 address"));
         }
         Ok(Self::new(host, port))
     }
