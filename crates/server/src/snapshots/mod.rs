@@ -25,6 +25,8 @@ mod pace;
 mod receive;
 mod send;
 mod start;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -163,8 +165,11 @@ pub(crate) struct Snapshots {
     backup_reader: Option<JoinHandle<()>>,
     /// The connection that is being received on, or waits to be.
     receiving: Stop,
-    /// Transfers to peers.
+    /// Transfers to peers whose end was not told yet. A transfer leaves with its [`Completion`], not
+    /// with its thread: between the two, the replica already knows of the end, and may want the next.
     sending: BTreeMap<NodeId, JoinHandle<()>>,
+    /// Threads of transfers whose end was told: all that they still do is end.
+    ending: Vec<JoinHandle<()>>,
     /// Files that were checked in this run, or written.
     checked: Arc<Mutex<BTreeSet<FileId>>>,
     newest: Option<EntryId>,
@@ -231,6 +236,7 @@ impl Snapshots {
             backup_reader: None,
             receiving: stop.child(),
             sending: BTreeMap::new(),
+            ending: Vec::new(),
             checked: Arc::default(),
             newest,
             sent_bytes: Arc::default(),
@@ -274,7 +280,7 @@ impl Snapshots {
     /// and this returns false: its end is told in any case.
     pub(crate) fn send(&mut self, target: SnapshotTarget) -> bool {
         let to = target.node;
-        self.sending.retain(|_, thread| !thread.is_finished());
+        self.ending.retain(|thread| !thread.is_finished());
         if self.sending.contains_key(&to) {
             return false;
         }
@@ -358,11 +364,10 @@ impl Snapshots {
 
     /// Figures.
     pub(crate) fn statistics(&self) -> SnapshotStatistics {
-        let sending = self.sending.values();
         SnapshotStatistics {
             sent_bytes: self.sent_bytes.load(Ordering::Relaxed),
             received_bytes: self.received_bytes.load(Ordering::Relaxed),
-            sending: sending.filter(|thread| !thread.is_finished()).count() as u64,
+            sending: self.sending.len() as u64,
             ..self.statistics
         }
     }
@@ -380,6 +385,7 @@ impl Snapshots {
         // Whoever waits for an answer gets none.
         lock(&self.outbox.completions).clear();
         let senders = std::mem::take(&mut self.sending).into_values();
+        let senders = senders.chain(std::mem::take(&mut self.ending));
         let readers = self
             .receiver
             .take()
@@ -454,13 +460,19 @@ impl Snapshots {
                 statistics.write_failures += 1;
                 statistics.is_writing = false;
             }
-            Completion::Sent { is_installed, .. } => match is_installed {
-                true => statistics.sent += 1,
-                false => statistics.send_failures += 1,
-            },
-            Completion::Damaged { .. } => {
+            Completion::Sent {
+                to, is_installed, ..
+            } => {
+                match is_installed {
+                    true => statistics.sent += 1,
+                    false => statistics.send_failures += 1,
+                }
+                self.ending.extend(self.sending.remove(to));
+            }
+            Completion::Damaged { to } => {
                 statistics.send_failures += 1;
                 self.newest = None;
+                self.ending.extend(self.sending.remove(to));
             }
             Completion::Backup { .. } => {}
             Completion::Received { loaded, .. } => {
