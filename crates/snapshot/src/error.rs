@@ -59,6 +59,9 @@ pub enum SnapshotError {
         /// The longest.
         bytes_max: usize,
     },
+    /// Caller: it does not want a long reading to go on. Nothing was found out.
+    #[error("stopped")]
+    Stopped,
     /// Disk: an operation failed. If it was a write, the file is given up.
     #[error("{}: {operation} failed: {source}{}", path.display(), advice(source))]
     Io {

@@ -38,8 +38,8 @@ use bytes::Bytes;
 pub use damage::{Damage, DamageKind};
 pub use directory::{Directory, Found, Newest, Refused};
 pub use error::SnapshotError;
-pub use reader::{Reader, Report, identify, verify};
-pub use receiver::{ReceiveError, Receiver};
+pub use reader::{Reader, Report, Watch, identify, verify, verify_watched};
+pub use receiver::{ReceiveError, Received, Receiver};
 pub use source::Source;
 pub use writer::Writer;
 

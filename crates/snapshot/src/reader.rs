@@ -52,10 +52,30 @@ impl Report {
     }
 }
 
+/// Hears, a block at a time, how many of how many bytes of a file were read, and says whether to go on.
+/// A large file takes minutes to read: whoever waits for that wants to be told, and may not want to wait.
+pub type Watch<'a> = dyn FnMut(u64, u64) -> bool + 'a;
+
 /// Reads a file from its first byte to its last and checks all of it.
 pub fn verify(vfs: &dyn Vfs, path: &Path) -> Result<Report, SnapshotError> {
+    verify_watched(vfs, path, &mut |_, _| true)
+}
+
+/// Like [`verify`], watched.
+///
+/// # Errors
+/// [`SnapshotError::Stopped`] if the watch says so.
+pub fn verify_watched(
+    vfs: &dyn Vfs,
+    path: &Path,
+    watch: &mut Watch<'_>,
+) -> Result<Report, SnapshotError> {
     let (meta, mut reader) = Reader::open(vfs, path)?;
-    while reader.next_block()?.is_some() {}
+    while reader.next_block()?.is_some() {
+        if !watch(reader.offset(), reader.file_bytes()) {
+            return Err(SnapshotError::Stopped);
+        }
+    }
     Ok(Report {
         meta,
         blocks: reader.block_count,

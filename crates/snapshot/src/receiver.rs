@@ -1,15 +1,15 @@
 //! Receiving a snapshot in pieces.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use thiserror::Error;
 use vfs::{File, Vfs};
 
 use crate::error::failed;
-use crate::format::{RECEIVING_SUFFIX, finished_name, receiving_name};
+use crate::format::{RECEIVING_SUFFIX, receiving_name};
 use crate::writer::publish;
-use crate::{DamageKind, Directory, FileId, Found, Reader, SnapshotError, verify};
+use crate::{DamageKind, Directory, FileId, Found, Reader, Report, SnapshotError, Watch, verify};
 
 /// The bytes that are received before they are synced; see the writer.
 const SYNC_BYTES: u64 = 8 << 20;
@@ -66,6 +66,18 @@ impl Receiver {
     /// Begins, or goes on with, the reception of a file. Returns the offset from which the sender has
     /// to send. What there is of other files is removed: one file is received at a time.
     pub fn begin(directory: &Directory, id: FileId) -> Result<(Receiver, u64), SnapshotError> {
+        Receiver::begin_watched(directory, id, &mut |_, _| true)
+    }
+
+    /// Like [`Receiver::begin`], watched while what is there already is read and checked.
+    ///
+    /// # Errors
+    /// [`SnapshotError::Stopped`] if the watch says so: what is there stays.
+    pub fn begin_watched(
+        directory: &Directory,
+        id: FileId,
+        watch: &mut Watch<'_>,
+    ) -> Result<(Receiver, u64), SnapshotError> {
         let vfs: Arc<dyn Vfs> = directory.vfs().clone();
         let name = receiving_name(&id);
         let path = directory.path().join(&name);
@@ -77,7 +89,7 @@ impl Receiver {
         let others = others.map(|other| directory.path().join(other)).collect();
         directory.remove(others)?;
         let (file, received_bytes) = if vfs.exists(&path).map_err(failed("looking", &path))? {
-            let intact = intact_bytes(vfs.as_ref(), &path, &id)?;
+            let intact = intact_bytes(vfs.as_ref(), &path, &id, watch)?;
             let file = vfs.open(&path).map_err(failed("opening", &path))?;
             (file, intact)
         } else {
@@ -117,7 +129,25 @@ impl Receiver {
 
     /// Checks the file, makes it durable and gives it its name, which is durable when this returns.
     /// A file that is not what was announced is removed, so that the next attempt begins anew.
-    pub fn finish(mut self) -> Result<Found, ReceiveError> {
+    pub fn finish(self) -> Result<Found, ReceiveError> {
+        let received = self.complete()?;
+        match verify(received.vfs().as_ref(), received.path()) {
+            Ok(report) => received.publish(report),
+            Err(error @ SnapshotError::Damaged { .. }) => {
+                received.discard()?;
+                Err(error.into())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// All bytes are there: makes them durable. Whoever has read the file and found it good and of use
+    /// gives it its name by [`Received::publish`], and until then it stays a file that is being received,
+    /// which no start takes for a snapshot.
+    ///
+    /// # Errors
+    /// If bytes are missing, or the disk does not take them.
+    pub fn complete(mut self) -> Result<Received, ReceiveError> {
         if self.received_bytes != self.id.bytes {
             return Err(ReceiveError::Incomplete {
                 received: self.received_bytes,
@@ -125,15 +155,11 @@ impl Receiver {
             });
         }
         self.sync()?;
-        match self.check() {
-            Ok(found) => Ok(found),
-            Err(error) => {
-                if matches!(error, SnapshotError::Damaged { .. }) {
-                    self.directory.remove(vec![self.path.clone()])?;
-                }
-                Err(error.into())
-            }
-        }
+        Ok(Received {
+            directory: self.directory,
+            path: self.path,
+            id: self.id,
+        })
     }
 
     /// Which file it is.
@@ -144,23 +170,6 @@ impl Receiver {
     /// How much of it is there: where the next piece begins.
     pub fn received_bytes(&self) -> u64 {
         self.received_bytes
-    }
-
-    fn check(&self) -> Result<Found, SnapshotError> {
-        let vfs = self.directory.vfs().as_ref();
-        let report = verify(vfs, &self.path)?;
-        if report.id() != self.id {
-            return Err(SnapshotError::damaged(&self.path, 0, DamageKind::Other));
-        }
-        let name = finished_name(self.id.index, self.id.term);
-        let path = self.directory.path().join(name);
-        publish(vfs, &self.path, &path)?;
-        Ok(Found {
-            meta: report.meta,
-            path,
-            bytes: report.bytes,
-            checksum: report.checksum,
-        })
     }
 
     fn sync(&mut self) -> Result<(), SnapshotError> {
@@ -175,8 +184,63 @@ impl Receiver {
     }
 }
 
+/// A file of which every byte has arrived and is durable, and none was believed yet: to be read, and then
+/// published or discarded. Dropped, it stays as it is: the next [`Receiver::begin`] finds it whole.
+#[must_use = "a file that was received has no name yet"]
+pub struct Received {
+    directory: Directory,
+    path: PathBuf,
+    id: FileId,
+}
+
+impl Received {
+    /// Where it is until it is published.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Gives the file its name, which is durable when this returns. `report` says what was read. A file
+    /// that is not what was announced is removed, so that the next attempt begins anew.
+    ///
+    /// # Errors
+    /// If it is another file, or the disk fails.
+    pub fn publish(self, report: Report) -> Result<Found, ReceiveError> {
+        if report.id() != self.id {
+            let error = SnapshotError::damaged(&self.path, 0, DamageKind::Other);
+            self.discard()?;
+            return Err(error.into());
+        }
+        let path = self.directory.finished_path(self.id.index, self.id.term);
+        publish(self.vfs().as_ref(), &self.path, &path)?;
+        Ok(Found {
+            meta: report.meta,
+            path,
+            bytes: report.bytes,
+            checksum: report.checksum,
+        })
+    }
+
+    /// Removes the file: it is of no use here, and the next attempt must not go on behind its last byte
+    /// for ever. It is never the only copy, since another node has sent it.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn discard(self) -> Result<(), SnapshotError> {
+        self.directory.remove(vec![self.path]).map(|_| ())
+    }
+
+    fn vfs(&self) -> &Arc<dyn Vfs> {
+        self.directory.vfs()
+    }
+}
+
 /// How much of a file that was being received is intact. A crash may have kept any part of it.
-fn intact_bytes(vfs: &dyn Vfs, path: &std::path::Path, id: &FileId) -> Result<u64, SnapshotError> {
+fn intact_bytes(
+    vfs: &dyn Vfs,
+    path: &Path,
+    id: &FileId,
+    watch: &mut Watch<'_>,
+) -> Result<u64, SnapshotError> {
     let (_, mut reader) = match Reader::open(vfs, path) {
         Ok(opened) => opened,
         Err(error @ SnapshotError::Io { .. }) => return Err(error),
@@ -191,7 +255,12 @@ fn intact_bytes(vfs: &dyn Vfs, path: &std::path::Path, id: &FileId) -> Result<u6
     let mut intact = reader.offset();
     loop {
         match reader.next_block() {
-            Ok(Some(_)) => intact = reader.offset(),
+            Ok(Some(_)) => {
+                intact = reader.offset();
+                if !watch(intact, reader.file_bytes()) {
+                    return Err(SnapshotError::Stopped);
+                }
+            }
             // The whole file is there already.
             Ok(None) => return Ok(reader.offset().min(id.bytes)),
             Err(error @ SnapshotError::Io { .. }) => return Err(error),

@@ -6,6 +6,7 @@ use common::{CLUSTER, GROUP, blocks_of, directory, meta, read_all, try_write, wr
 use snapshot::format::{HEADER_BYTES, RECORD_HEADER_BYTES, receiving_name};
 use snapshot::{
     DamageKind, Directory, FileId, Found, Meta, ReceiveError, Receiver, SnapshotError, Source,
+    verify, verify_watched,
 };
 use vfs::{Crash, Fault, MemVfs, OperationKind, Vfs};
 
@@ -325,4 +326,65 @@ fn after_a_failed_sync_nothing_that_was_received_is_believed() {
     assert_eq!(found.id(), sent.id());
     let newest = directory(&disk, "/to").newest_good(CLUSTER, GROUP).unwrap();
     assert_eq!(newest.good, Some(found));
+}
+
+#[test]
+fn whoever_waits_for_a_partial_file_to_be_read_hears_of_it_and_may_stop_it() {
+    let Pair {
+        disk, to, source, ..
+    } = pair();
+    let (mut receiver, _) = Receiver::begin(&to, source.id()).unwrap();
+    let whole = source.read(0, usize::MAX).unwrap();
+    receiver.chunk(0, &whole).unwrap();
+    drop(receiver);
+
+    let mut heard = Vec::new();
+    let begun = Receiver::begin_watched(&to, source.id(), &mut |done, total| {
+        heard.push((done, total));
+        true
+    });
+    assert_eq!(begun.unwrap().1, source.id().bytes);
+    assert_eq!(heard.len(), blocks_of(9).len(), "once a block");
+    assert!(heard.iter().all(|(done, total)| done < total));
+
+    let begun = Receiver::begin_watched(&to, source.id(), &mut |_, _| false);
+    assert!(matches!(begun, Err(SnapshotError::Stopped)));
+    let partial = to.path().join(receiving_name(&source.id()));
+    assert_eq!(
+        disk.contents(&partial).unwrap(),
+        whole,
+        "and nothing is lost"
+    );
+    let verified = verify_watched(&disk, &partial, &mut |_, _| false);
+    assert!(matches!(verified, Err(SnapshotError::Stopped)));
+}
+
+#[test]
+fn a_file_that_was_received_has_no_name_until_it_was_found_of_use() {
+    let Pair {
+        disk,
+        to,
+        sent,
+        source,
+    } = pair();
+    let whole = source.read(0, usize::MAX).unwrap();
+    let complete = || {
+        let (mut receiver, offset) = Receiver::begin(&to, source.id()).unwrap();
+        receiver.chunk(offset, &whole[offset as usize..]).unwrap();
+        receiver.complete().unwrap()
+    };
+    // Whoever dies before it is loaded finds it whole, and as no snapshot.
+    drop(complete());
+    assert_eq!(to.list().unwrap(), []);
+    let (receiver, offset) = Receiver::begin(&to, source.id()).unwrap();
+    assert_eq!(offset, sent.bytes);
+    let received = receiver.complete().unwrap();
+    // One that is of no use leaves nothing, however often it comes.
+    received.discard().unwrap();
+    assert_eq!(to.disk_bytes().unwrap(), 0);
+    let received = complete();
+    let report = verify(&disk, received.path()).unwrap();
+    let found = received.publish(report).unwrap();
+    assert_eq!(found.id(), sent.id());
+    assert_eq!(to.list().unwrap().len(), 1);
 }
