@@ -284,6 +284,11 @@ fn transfers() -> Vec<(&'static str, Frame)> {
         last: EntryId::new(300, 70_000),
         bytes: 5_000_000_000,
         checksum: 0xdead_beef,
+        hears_working: false,
+    };
+    let patient = Offer {
+        hears_working: true,
+        ..offer
     };
     let chunk = Transfer::Chunk {
         offset: 524_288,
@@ -295,6 +300,7 @@ fn transfers() -> Vec<(&'static str, Frame)> {
     };
     let frames = [
         ("offer", Transfer::Offer(offer)),
+        ("offer-that-hears-working", Transfer::Offer(patient)),
         ("resume", Transfer::Resume { offset: 524_288 }),
         ("unwanted", Transfer::Unwanted { text: text() }),
         ("chunk", chunk),

@@ -3,6 +3,7 @@
 //! ```text
 //! dialler                                 acceptor
 //! Offer { last, bytes, checksum }  ---->
+//!                                  <----  Working { done, total }, while it reads what it has of it
 //!                                  <----  Resume { offset }   send from here
 //!                                         or Unwanted         it has that much itself
 //! Chunk { offset, bytes }          ---->
@@ -18,6 +19,10 @@
 //! bounded at both ends, a transfer that does not move is noticed, and a word from the acceptor is
 //! never further away than a few chunks. What was received is kept when the connection breaks: the next
 //! offer of the same file (last entry, length and checksum) is answered with where to go on.
+//!
+//! Before it can answer an offer, the acceptor may have to read a large part of a file that it has
+//! already. It says that it is at work only to a dialler whose offer says that it waits for that: one
+//! of an earlier release would take the word for a mistake.
 //!
 //! The frames are those of [`super::frame`], so each chunk has its checksum; the file as a whole has
 //! another, which is compared before it gets its name.
@@ -52,6 +57,9 @@ pub struct Offer {
     pub bytes: u64,
     /// The checksum of the file.
     pub checksum: u32,
+    /// Whether the dialler understands [`Transfer::Working`] before the answer. Absent means that it
+    /// does not.
+    pub hears_working: bool,
 }
 
 /// A frame of such a connection.
@@ -81,7 +89,7 @@ pub enum Transfer {
         /// Where the next chunk goes.
         offset: u64,
     },
-    /// From the acceptor: the file is complete, and is being checked and loaded.
+    /// From the acceptor: what it has of the file, or all of it, is being read, and perhaps loaded.
     Working {
         /// Bytes done.
         done: u64,
@@ -105,6 +113,7 @@ pub fn encode_transfer(scope: Scope, transfer: &Transfer, out: &mut Vec<u8>) {
             index: offer.last.index.0,
             bytes: offer.bytes,
             checksum: offer.checksum,
+            hears_working: offer.hears_working,
         }),
         Transfer::Resume { offset } => Body::Resume(*offset),
         Transfer::Unwanted { text } => Body::Unwanted(text.clone()),
@@ -148,6 +157,7 @@ pub fn decode_transfer(scope: Scope, body: Bytes) -> Result<Transfer, DecodeErro
             },
             bytes: offer.bytes,
             checksum: offer.checksum,
+            hears_working: offer.hears_working,
         }),
         Body::Resume(offset) => Transfer::Resume { offset },
         Body::Unwanted(text) => Transfer::Unwanted {
@@ -219,6 +229,8 @@ struct WireOffer {
     bytes: u64,
     #[prost(fixed32, tag = "4")]
     checksum: u32,
+    #[prost(bool, tag = "5")]
+    hears_working: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -259,6 +271,7 @@ mod tests {
                 },
                 bytes: 1 << 40,
                 checksum: 0xdead_beef,
+                hears_working: true,
             }),
             Transfer::Resume { offset: 0 },
             Transfer::Unwanted { text: "no".into() },

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
-use snapshot::{Directory, FileId, SnapshotError, Source, verify};
+use snapshot::{Directory, FileId, SnapshotError, Source, verify_watched};
 use tracing::{error, info, warn};
 
 use super::channel::{Stop, TransferError};
@@ -32,6 +32,7 @@ impl Delivery {
         let source = match self.source() {
             Ok(Some(source)) => source,
             Ok(None) => return Completion::Damaged { to },
+            Err(SnapshotError::Stopped) => return sent(to, None),
             Err(error) => {
                 warn!(peer = to.0, %error, "no snapshot can be sent");
                 return sent(to, None);
@@ -74,7 +75,7 @@ impl Delivery {
         let vfs = self.directory.vfs().as_ref();
         let id = match self.known(&path) {
             Some(id) => id,
-            None => match verify(vfs, &path) {
+            None => match verify_watched(vfs, &path, &mut |_, _| !self.stop.is_raised()) {
                 Ok(report) => report.id(),
                 Err(error @ SnapshotError::Damaged { .. }) => {
                     error!("{error}; another one is written from memory");

@@ -426,6 +426,7 @@ impl Snapshots {
             scope: self.settings.scope,
             outbox: Arc::clone(&self.outbox),
             received_bytes: Arc::clone(&self.received_bytes),
+            working_interval: receive::WORKING_INTERVAL,
         };
         let thread = thread::Builder::new()
             .name("snapshot-from".into())

@@ -29,7 +29,7 @@ use crate::peer::transfer::{Offer, Transfer};
 const ANSWER_POLL: Duration = Duration::from_millis(100);
 
 /// How often the sender hears that the file is still being loaded.
-const WORKING_INTERVAL: Duration = Duration::from_secs(1);
+pub(super) const WORKING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A connection on which a peer brings a snapshot.
 pub(super) struct Arrival {
@@ -48,6 +48,36 @@ pub(super) struct Receiving {
     pub(super) outbox: Arc<Outbox>,
     /// All bytes of snapshots that this node has received.
     pub(super) received_bytes: Arc<AtomicU64>,
+    /// How often the sender hears that this node is at work: [`WORKING_INTERVAL`] but in tests.
+    pub(super) working_interval: Duration,
+}
+
+/// Work on a file that takes time: tells the sender, which would take a long silence for the end, how
+/// far it is, and looks whether to stop.
+struct Telling<'a> {
+    channel: &'a mut Channel,
+    stop: &'a Stop,
+    interval: Duration,
+    told: Instant,
+    failure: Option<TransferError>,
+}
+
+impl Telling<'_> {
+    /// Whether to go on.
+    fn hear(&mut self, done: u64, total: u64) -> bool {
+        if self.told.elapsed() >= self.interval {
+            self.told = Instant::now();
+            let told = self.channel.send(&Transfer::Working { done, total });
+            self.failure = told.err();
+        }
+        self.failure.is_none() && !self.stop.is_raised()
+    }
+
+    /// Why the work was given up from here; `None` if it was not.
+    fn given_up(self) -> Option<TransferError> {
+        let stopped = || self.stop.is_raised().then_some(TransferError::Stopped);
+        self.failure.or_else(stopped)
+    }
 }
 
 impl Receiving {
@@ -100,7 +130,7 @@ impl Receiving {
             channel.send(&Transfer::Unwanted { text })?;
             return Ok(None);
         }
-        let found = self.file(channel, from, offer)?;
+        let found = self.file(channel, from, offer, stop)?;
         let loaded = self.load(channel, &found, stop)?;
         self.hand_over(channel, loaded, found.bytes, stop)?;
         channel.send(&Transfer::Installed)?;
@@ -113,6 +143,7 @@ impl Receiving {
         channel: &mut Channel,
         from: NodeId,
         offer: Offer,
+        stop: &Stop,
     ) -> Result<Found, TransferError> {
         let id = FileId {
             cluster: self.scope.cluster.0,
@@ -122,8 +153,7 @@ impl Receiving {
             bytes: offer.bytes,
             checksum: offer.checksum,
         };
-        let (mut receiver, mut offset) =
-            Receiver::begin(&self.directory, id).map_err(|error| file_error(&error))?;
+        let (mut receiver, mut offset) = self.begin(channel, id, offer.hears_working, stop)?;
         info!(
             peer = from.0,
             index = id.index,
@@ -147,6 +177,37 @@ impl Receiving {
         receiver.finish().map_err(receive_error)
     }
 
+    /// Opens the file, reading what there is of it already.
+    pub(super) fn begin(
+        &self,
+        channel: &mut Channel,
+        id: FileId,
+        hears_working: bool,
+        stop: &Stop,
+    ) -> Result<(Receiver, u64), TransferError> {
+        let mut telling = self.telling(channel, stop);
+        let begun =
+            Receiver::begin_watched(
+                &self.directory,
+                id,
+                &mut |done, total| match hears_working {
+                    true => telling.hear(done, total),
+                    false => !stop.is_raised(),
+                },
+            );
+        begun.map_err(|error| telling.given_up().unwrap_or_else(|| file_error(&error)))
+    }
+
+    fn telling<'a>(&self, channel: &'a mut Channel, stop: &'a Stop) -> Telling<'a> {
+        Telling {
+            channel,
+            stop,
+            interval: self.working_interval,
+            told: Instant::now(),
+            failure: None,
+        }
+    }
+
     /// Loads the file. One that is whole but cannot be loaded must not be gone on with (pitfall: a
     /// transfer that resumes behind the last byte for ever), so it is set aside.
     fn load(
@@ -156,21 +217,13 @@ impl Receiving {
         stop: &Stop,
     ) -> Result<LoadedSnapshot, TransferError> {
         let vfs = self.directory.vfs().as_ref();
-        let mut told = Instant::now();
-        let mut failure = None;
+        let mut telling = self.telling(channel, stop);
         let loaded = load(vfs, &found.path, self.scope, |done, total| {
-            if told.elapsed() >= WORKING_INTERVAL {
-                told = Instant::now();
-                failure = channel.send(&Transfer::Working { done, total }).err();
-            }
-            failure.is_none() && !stop.is_raised()
+            telling.hear(done, total)
         });
         loaded.map_err(|error| {
-            if let Some(failure) = failure {
-                return failure;
-            }
-            if stop.is_raised() {
-                return TransferError::Stopped;
+            if let Some(given_up) = telling.given_up() {
+                return given_up;
             }
             if let Err(error) = self.directory.set_aside(&found.path) {
                 warn!(%error, "a snapshot that cannot be loaded stays");
@@ -202,7 +255,7 @@ impl Receiving {
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            if told.elapsed() >= WORKING_INTERVAL {
+            if told.elapsed() >= self.working_interval {
                 told = Instant::now();
                 channel.send(&Transfer::Working {
                     done: bytes,

@@ -26,6 +26,9 @@ const ATTEMPTS: u32 = 3;
 /// The pause before a broken connection is dialled anew.
 const RETRY_PAUSE: Duration = Duration::from_millis(300);
 
+/// The longest rest without looking whether to stop.
+const REST_MAX: Duration = Duration::from_millis(50);
+
 /// While the other side checks and loads the file it may be silent for as long as a slow disk takes
 /// to read it, and this.
 const CHECK_PATIENCE: Duration = Duration::from_secs(30);
@@ -67,6 +70,18 @@ impl Sending<'_> {
 
     /// One connection. `reached` is set to how much of the file the peer has confirmed.
     fn attempt(&self, reached: &mut u64) -> Result<(), TransferError> {
+        let mut channel = Channel::dial(self.target, self.stop.clone())?;
+        self.bring(&mut channel, reached)?;
+        channel.close();
+        Ok(())
+    }
+
+    /// What is said on a connection.
+    pub(super) fn bring(
+        &self,
+        channel: &mut Channel,
+        reached: &mut u64,
+    ) -> Result<(), TransferError> {
         let id = self.source.id();
         let offer = Offer {
             last: EntryId {
@@ -75,17 +90,21 @@ impl Sending<'_> {
             },
             bytes: id.bytes,
             checksum: id.checksum,
+            hears_working: true,
         };
-        let mut channel = Channel::dial(self.target, self.stop.clone())?;
         channel.send(&Transfer::Offer(offer))?;
-        let offset = match channel.receive()? {
-            Transfer::Resume { offset } if offset <= offer.bytes => offset,
-            Transfer::Unwanted { text } => {
-                info!(peer = self.target.node.0, %text, "the peer needs no snapshot");
-                return Ok(());
+        let offset = loop {
+            match channel.receive()? {
+                // It reads what it has of the file, which may be most of it.
+                Transfer::Working { .. } => {}
+                Transfer::Resume { offset } if offset <= offer.bytes => break offset,
+                Transfer::Unwanted { text } => {
+                    info!(peer = self.target.node.0, %text, "the peer needs no snapshot");
+                    return Ok(());
+                }
+                Transfer::Failed { text } => return Err(TransferError::GivenUp(text)),
+                _ => return Err(TransferError::OutOfTurn("an answer to an offer")),
             }
-            Transfer::Failed { text } => return Err(TransferError::GivenUp(text)),
-            _ => return Err(TransferError::OutOfTurn("an answer to an offer")),
         };
         if offset > 0 {
             info!(
@@ -94,19 +113,17 @@ impl Sending<'_> {
             );
         }
         *reached = offset;
-        self.stream(&mut channel, reached)?;
+        self.stream(channel, reached)?;
         let reading = Duration::from_secs(offer.bytes / SLOW_DISK_BYTES_PER_SECOND);
         channel.set_patience(CHECK_PATIENCE + reading);
         loop {
             match channel.receive()? {
                 Transfer::Working { .. } => {}
-                Transfer::Installed => break,
+                Transfer::Installed => return Ok(()),
                 Transfer::Failed { text } => return Err(TransferError::GivenUp(text)),
                 _ => return Err(TransferError::OutOfTurn("an answer to a whole file")),
             }
         }
-        channel.close();
-        Ok(())
     }
 
     /// Sends the file from `reached` to its end.
@@ -128,7 +145,7 @@ impl Sending<'_> {
                 sent += count;
                 unanswered += 1;
                 self.sent_bytes.fetch_add(count, Ordering::Relaxed);
-                thread::sleep(pace.moved(count, Instant::now()));
+                self.rest(pace.moved(count, Instant::now()))?;
                 continue;
             }
             match channel.receive()? {
@@ -139,6 +156,19 @@ impl Sending<'_> {
                 Transfer::Failed { text } => return Err(TransferError::GivenUp(text)),
                 _ => return Err(TransferError::OutOfTurn("an answer to a chunk")),
             }
+        }
+        Ok(())
+    }
+
+    /// Rests as the pace wants, and no longer than until it is to stop.
+    fn rest(&self, mut rest: Duration) -> Result<(), TransferError> {
+        while rest > Duration::ZERO {
+            if self.stop.is_raised() {
+                return Err(TransferError::Stopped);
+            }
+            let step = rest.min(REST_MAX);
+            thread::sleep(step);
+            rest -= step;
         }
         Ok(())
     }

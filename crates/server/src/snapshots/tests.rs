@@ -1,20 +1,29 @@
 //! The threads of snapshots, without a node around them.
 
 use std::collections::BTreeSet;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use mio::{Poll, Token, Waker};
-use raft::{ClusterId, GroupId, NodeId};
-use snapshot::Directory;
+use raft::{ClusterId, GroupId, LogIndex, NodeId};
+use snapshot::{Directory, Found, Meta, Receiver, Source, Writer};
 use vfs::MemVfs;
 use wal::PeerRun;
 
-use super::{Completion, SnapshotSettings, Snapshots};
-use crate::peer::SnapshotTarget;
+use super::channel::{Channel, Stop, TransferError};
+use super::receive::{Arrival, Receiving};
+use super::send::Sending;
+use super::{Completion, Outbox, SnapshotSettings, Snapshots};
 use crate::peer::codec::Scope;
+use crate::peer::frame::FrameReader;
 use crate::peer::handshake::{Hello, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN, Purpose, Roll};
+use crate::peer::transfer::{Offer, TRANSFER_FRAME_BYTES_MAX, Transfer};
+use crate::peer::{Detached, SnapshotTarget};
+use crate::transport::Transport;
 
 /// A bound on every wait, far above what any takes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -87,7 +96,7 @@ fn a_transfer_that_is_wanted_as_soon_as_the_last_one_is_told_to_have_ended_begin
     let (mut snapshots, _poll) = snapshots();
     let to = NodeId(2);
     let started = Instant::now();
-    for round in 0..200 {
+    for round in 0..50 {
         // Without a file to send, a transfer has ended before it began.
         assert!(
             snapshots.send(target(to)),
@@ -114,4 +123,159 @@ fn a_transfer_that_is_under_way_is_not_begun_twice() {
     // Whatever its thread has done by now: its end was not told, and is still to come.
     assert!(!snapshots.send(target(NodeId(2))));
     assert!(snapshots.send(target(NodeId(3))));
+}
+
+/// What a node of which a snapshot is received has.
+struct Place {
+    receiving: Receiving,
+    _poll: Poll,
+}
+
+fn place(working_interval: Duration) -> Place {
+    let poll = Poll::new().expect("a poll");
+    let waker = Waker::new(poll.registry(), Token(0)).expect("a waker");
+    let outbox = Outbox {
+        completions: Mutex::default(),
+        waker: Arc::new(waker),
+    };
+    Place {
+        receiving: Receiving {
+            directory: directory(),
+            scope: SCOPE,
+            outbox: Arc::new(outbox),
+            received_bytes: Arc::default(),
+            working_interval,
+        },
+        _poll: poll,
+    }
+}
+
+/// A connection after its handshake: the ends of the sender and of the receiver.
+fn connection() -> (Channel, Detached) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let dialled = TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
+    let (accepted, _) = listener.accept().expect("accepted");
+    let detached = |socket| Detached {
+        transport: Transport::Plain(mio::net::TcpStream::from_std(socket)),
+        reader: FrameReader::new(TRANSFER_FRAME_BYTES_MAX),
+        unsent: Vec::new(),
+    };
+    let channel = Channel::adopt(detached(dialled), SCOPE, Stop::default());
+    (channel.expect("a channel"), detached(accepted))
+}
+
+/// A file of several blocks, whole, and not one that can be loaded.
+fn write_file(directory: &Directory) -> Found {
+    let meta = Meta {
+        cluster: SCOPE.cluster.0,
+        group: SCOPE.group.0,
+        term: 3,
+        index: 70,
+        time_ms: 1,
+        head: b"no head".as_slice().into(),
+    };
+    let mut writer = Writer::create(directory, &meta).expect("a writer");
+    for block in 0..4 {
+        writer.block(&[block; 1000]).expect("written");
+    }
+    writer.finish().expect("durable")
+}
+
+/// Brings a file to a place, as a sender does.
+fn bring(place: &Place, file: &Found, sender: &Directory) -> Result<(), TransferError> {
+    let (mut channel, detached) = connection();
+    let arrival = Arrival {
+        from: NodeId(1),
+        connection: detached,
+        applied: LogIndex(0),
+        stop: Stop::default(),
+    };
+    let target = target(NodeId(2));
+    let source = Source::open(sender.vfs().as_ref(), file).expect("open");
+    let (stop, sent_bytes) = (Stop::default(), AtomicU64::new(0));
+    let sending = Sending {
+        target: &target,
+        source: &source,
+        bytes_per_second: 0,
+        stop: &stop,
+        sent_bytes: &sent_bytes,
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| place.receiving.serve(arrival));
+        sending.bring(&mut channel, &mut 0)
+    })
+}
+
+/// Puts all of a file but its last byte where a receiver goes on.
+fn leave_partial(place: &Place, file: &Found, sender: &Directory) {
+    let source = Source::open(sender.vfs().as_ref(), file).expect("open");
+    let begun = Receiver::begin(&place.receiving.directory, source.id());
+    let (mut receiver, _) = begun.expect("begun");
+    let most = source.read(0, source.id().bytes as usize - 1);
+    receiver.chunk(0, &most.expect("read")).expect("taken");
+}
+
+#[test]
+fn a_receiver_that_reads_what_it_has_says_so_before_it_answers() {
+    let sender = directory();
+    let file = write_file(&sender);
+    for hears_working in [true, false] {
+        let place = place(Duration::ZERO);
+        leave_partial(&place, &file, &sender);
+        let (mut channel, detached) = connection();
+        let arrival = Arrival {
+            from: NodeId(1),
+            connection: detached,
+            applied: LogIndex(0),
+            stop: Stop::default(),
+        };
+        let offer = Offer {
+            last: super::position(3, 70),
+            bytes: file.bytes,
+            checksum: file.checksum,
+            hears_working,
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| place.receiving.serve(arrival));
+            channel.send(&Transfer::Offer(offer)).expect("sent");
+            let mut working = 0;
+            let offset = loop {
+                match channel.receive().expect("an answer") {
+                    Transfer::Working { done, total } if done < total => working += 1,
+                    Transfer::Resume { offset } => break offset,
+                    other => panic!("{other:?}"),
+                }
+            };
+            assert!(offset > 4000, "{offset}");
+            // One that does not know the word is left to its patience.
+            assert_eq!(working > 0, hears_working);
+            channel.close();
+        });
+    }
+}
+
+#[test]
+fn a_sender_waits_for_a_receiver_that_says_that_it_is_at_work() {
+    let (sender, place) = (directory(), place(Duration::ZERO));
+    let file = write_file(&sender);
+    leave_partial(&place, &file, &sender);
+    let error = bring(&place, &file, &sender).expect_err("it cannot be loaded");
+    // Not because it came out of turn: all of it has arrived.
+    assert!(matches!(error, TransferError::GivenUp(_)), "{error}");
+}
+
+#[test]
+fn a_receiver_that_is_to_stop_does_not_read_what_it_has_to_the_end() {
+    let (sender, place) = (directory(), place(Duration::ZERO));
+    let file = write_file(&sender);
+    leave_partial(&place, &file, &sender);
+    let (_sender, detached) = connection();
+    let stop = Stop::default();
+    let mut receiving = Channel::adopt(detached, SCOPE, Stop::default()).expect("a channel");
+    stop.raise();
+    let source = Source::open(sender.vfs().as_ref(), &file).expect("open");
+    let begun = place
+        .receiving
+        .begin(&mut receiving, source.id(), true, &stop);
+    assert!(matches!(begun, Err(TransferError::Stopped)));
 }
