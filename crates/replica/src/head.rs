@@ -67,6 +67,19 @@ pub(crate) enum HeadError {
     },
 }
 
+impl HeadError {
+    /// Whether a later version could read it.
+    pub(crate) fn is_newer(&self) -> bool {
+        matches!(
+            self,
+            HeadError::Newer(_)
+                | HeadError::Bootstrap(BootstrapError::Newer(_) | BootstrapError::NewerFeatures(_))
+                | HeadError::Members(ConfDecodeError::Version { .. })
+                | HeadError::Roster(RosterError::Newer(_))
+        )
+    }
+}
+
 impl From<MalformedCommand> for HeadError {
     fn from(error: MalformedCommand) -> Self {
         HeadError::Malformed { at: error.at }

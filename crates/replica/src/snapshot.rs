@@ -1,10 +1,10 @@
 //! Snapshots: the replicated state after one entry of the log, on its way out and back in.
 
 use bytes::Bytes;
-use kv::Frozen;
+use kv::{Frozen, LoadError};
 use raft::SnapshotMeta;
 
-use crate::head::Head;
+use crate::head::{Head, HeadError};
 use crate::machine::Machine;
 
 /// The state after one entry, cut off: for a thread of the shell to write while the replica goes on.
@@ -47,12 +47,42 @@ pub struct Retired(#[expect(dead_code, reason = "only dropped")] pub(crate) Mach
 
 /// A snapshot cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct SnapshotError(String);
+#[error("{reason}")]
+pub struct SnapshotError {
+    reason: String,
+    /// A later version has written it: there is nothing wrong with it.
+    is_newer: bool,
+}
 
 impl SnapshotError {
     pub(crate) fn new(reason: String) -> Self {
-        SnapshotError(reason)
+        let is_newer = false;
+        SnapshotError { reason, is_newer }
+    }
+
+    /// Whether a later version of this software could use it. Otherwise nothing can.
+    pub fn is_newer(&self) -> bool {
+        self.is_newer
+    }
+}
+
+impl From<HeadError> for SnapshotError {
+    fn from(error: HeadError) -> Self {
+        SnapshotError {
+            is_newer: error.is_newer(),
+            reason: error.to_string(),
+        }
+    }
+}
+
+impl From<LoadError> for SnapshotError {
+    fn from(error: LoadError) -> Self {
+        let is_newer = matches!(
+            error,
+            LoadError::NewerVersion { .. } | LoadError::UnknownType { .. }
+        );
+        let reason = error.to_string();
+        SnapshotError { reason, is_newer }
     }
 }
 
@@ -63,9 +93,11 @@ impl SnapshotLoader {
     /// If a later version has written it, or its bytes make no sense.
     pub fn new(head: &[u8]) -> Result<Self, SnapshotError> {
         let bytes = head.len() as u64;
-        let head = Head::decode(head).map_err(|error| SnapshotError(error.to_string()))?;
+        let head = Head::decode(head)?;
         if head.meta.conf.is_empty() {
-            return Err(SnapshotError("the snapshot names no members".to_owned()));
+            return Err(SnapshotError::new(
+                "the snapshot names no members".to_owned(),
+            ));
         }
         let keys = kv::SnapshotLoader::new(
             head.bootstrap.secret,
@@ -86,9 +118,7 @@ impl SnapshotLoader {
     /// If its bytes make no sense.
     pub fn block(&mut self, block: &[u8]) -> Result<(), SnapshotError> {
         self.bytes += block.len() as u64;
-        self.keys
-            .block(block)
-            .map_err(|error| SnapshotError(error.to_string()))
+        Ok(self.keys.block(block)?)
     }
 
     /// Ends the snapshot: that was its last block.
@@ -98,7 +128,7 @@ impl SnapshotLoader {
     pub fn finish(self) -> Result<LoadedSnapshot, SnapshotError> {
         let (keys, expected) = (self.keys.key_count() as u64, self.head.keys);
         if keys != expected {
-            return Err(SnapshotError(format!(
+            return Err(SnapshotError::new(format!(
                 "the snapshot's head speaks of {expected} keys, its blocks hold {keys}"
             )));
         }

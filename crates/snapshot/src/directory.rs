@@ -60,7 +60,7 @@ pub struct Newest {
 pub struct Refused {
     /// What is wrong; it names the file as it was called.
     pub error: SnapshotError,
-    /// Its name now. Nothing ever removes it.
+    /// Its name now. It stays until a newer one is set aside.
     pub set_aside: PathBuf,
 }
 
@@ -122,13 +122,21 @@ impl Directory {
         Ok(newest)
     }
 
-    /// Renames a file that turned out to be damaged, so that it is neither used nor removed.
-    /// Returns its new name.
+    /// Renames a file that turned out to be damaged, so that it is not used. It is kept for whoever wants
+    /// to look at it, and older ones that were set aside before are removed: a disk that damages
+    /// one snapshot after the other must not be filled with them. Returns its new name.
     pub fn set_aside(&self, path: &Path) -> Result<PathBuf, SnapshotError> {
         let mut name = path.as_os_str().to_os_string();
         name.push(format!(".{DAMAGED_SUFFIX}"));
         let set_aside = PathBuf::from(name);
         publish(self.vfs.as_ref(), path, &set_aside)?;
+        let names = self.names()?.into_iter().map(|name| self.path.join(name));
+        let older = names.filter(|other| {
+            let is_damaged = other.extension().is_some_and(|it| it == DAMAGED_SUFFIX);
+            // The order of names is the order of the log.
+            is_damaged && *other < set_aside
+        });
+        self.remove(older.collect())?;
         Ok(set_aside)
     }
 

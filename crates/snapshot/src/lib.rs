@@ -12,10 +12,11 @@
 //!   files, or these and the new one.
 //! - Nothing that is read is believed before its checksum is, and no memory is taken by a length
 //!   that a file merely announces. Damage is an error that names the file and the place.
-//! - A damaged file is never deleted: [`Directory::newest_good`] sets it aside under another name,
-//!   and says so.
-//! - A file that is received in pieces is checked whole before it gets its name, and an interrupted
-//!   reception goes on from the last block that arrived intact.
+//! - A file that had its final name and is damaged is set aside under another name
+//!   ([`Directory::set_aside`]), and stays until a newer one is set aside.
+//! - A file that is received in pieces is checked whole, and may be loaded, before it gets its name; an
+//!   interrupted reception goes on from the last block that arrived intact. One that is of no use is
+//!   removed: another node has it.
 //! - Equal states make equal files, byte for byte, whoever writes them: so a reception may go on from
 //!   another sender.
 //!

@@ -223,3 +223,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn of_the_files_that_were_set_aside_the_newest_are_kept() {
+    let disk = MemVfs::new(1);
+    let directory = directory(&disk, "/snapshots");
+    let mut names = Vec::new();
+    for index in 1..=5 {
+        let found = write(&directory, index, &blocks_of(2));
+        names.push(directory.set_aside(&found.path).unwrap());
+    }
+    let kept: Vec<bool> = names
+        .iter()
+        .map(|name| disk.exists(name).unwrap())
+        .collect();
+    assert_eq!(kept, [false, false, false, false, true]);
+    // An older one that is found later takes nothing away from it.
+    let found = write(&directory, 3, &blocks_of(2));
+    let older = directory.set_aside(&found.path).unwrap();
+    assert!(disk.exists(&older).unwrap() && disk.exists(&names[4]).unwrap());
+}

@@ -100,6 +100,9 @@ pub(super) enum TransferError {
     /// The snapshot's file, here.
     #[error("{0}")]
     File(String),
+    /// All of the snapshot has arrived, and there is no state in it for this node.
+    #[error("it arrived whole and cannot be loaded, so it was removed again: {0}")]
+    Useless(String),
 }
 
 impl TransferError {

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use replica::{LoadedSnapshot, SnapshotLoader};
-use snapshot::{Meta, Reader, SnapshotError};
+use snapshot::{Meta, Reader, Report, SnapshotError};
 use thiserror::Error;
 use vfs::Vfs;
 
@@ -24,12 +24,12 @@ pub(crate) enum LoadError {
         /// What is wrong.
         source: replica::SnapshotError,
     },
-    /// It is of another cluster, or says two things of itself.
+    /// It says two things of itself.
     #[error("{}: {reason}", path.display())]
-    Foreign {
+    Contradiction {
         /// The file.
         path: PathBuf,
-        /// What does not fit.
+        /// What it says.
         reason: String,
     },
     /// It was told to stop.
@@ -46,19 +46,21 @@ impl LoadError {
                 error,
                 SnapshotError::NewerVersion { .. } | SnapshotError::OtherCluster { .. }
             ),
-            LoadError::State { .. } | LoadError::Foreign { .. } | LoadError::Stopped => false,
+            LoadError::State { source, .. } => !source.is_newer(),
+            LoadError::Contradiction { .. } => true,
+            LoadError::Stopped => false,
         }
     }
 }
 
-/// Loads a file. `progress` hears how many of how many bytes are done, a block at a time, and says
-/// whether to go on.
+/// Loads a file, and reports what it is. `progress` hears how many of how many bytes are done, a block at
+/// a time, and says whether to go on.
 pub(crate) fn load(
     vfs: &dyn Vfs,
     path: &Path,
     scope: Scope,
     mut progress: impl FnMut(u64, u64) -> bool,
-) -> Result<LoadedSnapshot, LoadError> {
+) -> Result<(LoadedSnapshot, Report), LoadError> {
     let (meta, mut reader) = Reader::open(vfs, path)?;
     check(path, scope, &meta)?;
     let of_state = |source| LoadError::State {
@@ -68,7 +70,7 @@ pub(crate) fn load(
     let mut loader = SnapshotLoader::new(&meta.head).map_err(of_state)?;
     let last = loader.meta().last;
     if (last.index.0, last.term.0) != (meta.index, meta.term) {
-        return Err(LoadError::Foreign {
+        return Err(LoadError::Contradiction {
             path: path.to_owned(),
             reason: format!(
                 "its head is of entry {}, its header of entry {}",
@@ -82,7 +84,14 @@ pub(crate) fn load(
             return Err(LoadError::Stopped);
         }
     }
-    loader.finish().map_err(of_state)
+    let loaded = loader.finish().map_err(of_state)?;
+    let report = Report {
+        meta,
+        blocks: reader.block_count(),
+        bytes: reader.offset(),
+        checksum: reader.checksum(),
+    };
+    Ok((loaded, report))
 }
 
 fn check(path: &Path, scope: Scope, meta: &Meta) -> Result<(), LoadError> {

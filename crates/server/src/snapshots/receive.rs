@@ -4,8 +4,8 @@
 //! newer snapshot than the old one; either way what was being received on the older connection is of
 //! no more use than the file on disk, which stays, and is gone on with if it is the same.
 //!
-//! Nothing of this touches the state of the node: only when the whole file is checked, durable under
-//! its final name and loaded does the reactor get it, and puts it in the old state's place in one
+//! Nothing of this touches the state of the node: only when the whole file is checked, loaded and durable
+//! under its final name does the reactor get it, and puts it in the old state's place in one
 //! step. A crash before leaves the old state, one after it the new.
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use raft::{LogIndex, NodeId};
 use replica::LoadedSnapshot;
-use snapshot::{Directory, FileId, Found, ReceiveError, Receiver};
+use snapshot::{Directory, FileId, ReceiveError, Received, Receiver};
 use tracing::{info, warn};
 
 use super::channel::{Channel, Stop, TransferError};
@@ -130,21 +130,21 @@ impl Receiving {
             channel.send(&Transfer::Unwanted { text })?;
             return Ok(None);
         }
-        let found = self.file(channel, from, offer, stop)?;
-        let loaded = self.load(channel, &found, stop)?;
-        self.hand_over(channel, loaded, found.bytes, stop)?;
+        let received = self.file(channel, from, offer, stop)?;
+        let loaded = self.load(channel, received, stop)?;
+        self.hand_over(channel, loaded, offer.bytes, stop)?;
         channel.send(&Transfer::Installed)?;
         Ok(Some(offer))
     }
 
-    /// Receives the file, up to its final name.
+    /// Receives the file, up to its last byte.
     fn file(
         &self,
         channel: &mut Channel,
         from: NodeId,
         offer: Offer,
         stop: &Stop,
-    ) -> Result<Found, TransferError> {
+    ) -> Result<Received, TransferError> {
         let id = FileId {
             cluster: self.scope.cluster.0,
             group: self.scope.group.0,
@@ -174,7 +174,7 @@ impl Receiving {
             offset += count;
             channel.send(&Transfer::Received { offset })?;
         }
-        receiver.finish().map_err(receive_error)
+        receiver.complete().map_err(receive_error)
     }
 
     /// Opens the file, reading what there is of it already.
@@ -208,28 +208,35 @@ impl Receiving {
         }
     }
 
-    /// Loads the file. One that is whole but cannot be loaded must not be gone on with (pitfall: a
-    /// transfer that resumes behind the last byte for ever), so it is set aside.
+    /// Checks and loads the file, and gives it its name if that succeeds: one step, so that no start ever
+    /// finds a snapshot that was received and cannot be loaded, and no attempt goes on behind the last
+    /// byte of one for ever. A file that cannot be loaded is removed: the sender has it.
     fn load(
         &self,
         channel: &mut Channel,
-        found: &Found,
+        received: Received,
         stop: &Stop,
     ) -> Result<LoadedSnapshot, TransferError> {
         let vfs = self.directory.vfs().as_ref();
         let mut telling = self.telling(channel, stop);
-        let loaded = load(vfs, &found.path, self.scope, |done, total| {
+        let loaded = load(vfs, received.path(), self.scope, |done, total| {
             telling.hear(done, total)
         });
-        loaded.map_err(|error| {
-            if let Some(given_up) = telling.given_up() {
-                return given_up;
+        match loaded {
+            Ok((loaded, report)) => {
+                received.publish(report).map_err(receive_error)?;
+                Ok(loaded)
             }
-            if let Err(error) = self.directory.set_aside(&found.path) {
-                warn!(%error, "a snapshot that cannot be loaded stays");
+            Err(error) => {
+                if let Some(given_up) = telling.given_up() {
+                    return Err(given_up);
+                }
+                if let Err(error) = received.discard() {
+                    warn!(%error, "a snapshot that cannot be loaded stays");
+                }
+                Err(TransferError::Useless(error.to_string()))
             }
-            TransferError::File(error.to_string())
-        })
+        }
     }
 
     /// Gives the state to the reactor, and waits until it is the node's.

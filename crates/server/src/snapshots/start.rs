@@ -8,8 +8,9 @@
 //! | there is none | begins with entry 1 | the log |
 //! | there is none | begins later | nothing: it refuses |
 //!
-//! The second row is `raft`'s to carry out. A damaged snapshot is passed over, so that an older one, or none,
-//! takes its place in the table; it stays on disk under another name.
+//! The second row is `raft`'s to carry out. A damaged snapshot, and one that is whole and holds no state, is
+//! passed over, so that an older one, or none, takes its place in the table; it stays on disk under
+//! another name. One that a newer release wrote is not: what the log holds behind it is newer, too.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -202,7 +203,7 @@ fn load_with_progress(
 ) -> Result<LoadedSnapshot, LoadError> {
     let started = Instant::now();
     let (mut told, mut bytes) = (started, 0);
-    let loaded = load(vfs, path, scope, |done, total| {
+    let (loaded, _) = load(vfs, path, scope, |done, total| {
         bytes = done;
         if told.elapsed() >= PROGRESS_INTERVAL {
             told = Instant::now();

@@ -166,13 +166,18 @@ fn connection() -> (Channel, Detached) {
 
 /// A file of several blocks, whole, and not one that can be loaded.
 fn write_file(directory: &Directory) -> Found {
+    // A version, and then it ends.
+    write_file_of(directory, &[1])
+}
+
+fn write_file_of(directory: &Directory, head: &'static [u8]) -> Found {
     let meta = Meta {
         cluster: SCOPE.cluster.0,
         group: SCOPE.group.0,
         term: 3,
         index: 70,
         time_ms: 1,
-        head: b"no head".as_slice().into(),
+        head: head.into(),
     };
     let mut writer = Writer::create(directory, &meta).expect("a writer");
     for block in 0..4 {
@@ -278,4 +283,50 @@ fn a_receiver_that_is_to_stop_does_not_read_what_it_has_to_the_end() {
         .receiving
         .begin(&mut receiving, source.id(), true, &stop);
     assert!(matches!(begun, Err(TransferError::Stopped)));
+}
+
+#[test]
+fn a_snapshot_that_cannot_be_loaded_leaves_nothing_however_often_it_is_sent() {
+    let (sender, place) = (directory(), place(Duration::ZERO));
+    let file = write_file(&sender);
+    for _ in 0..3 {
+        let error = bring(&place, &file, &sender).expect_err("it cannot be loaded");
+        assert!(error.to_string().contains("cannot be loaded"), "{error}");
+        let received = &place.receiving.directory;
+        assert_eq!(received.disk_bytes().expect("listed"), 0);
+        // What a start finds is what was there before.
+        let vfs = Arc::clone(received.vfs());
+        let start = super::open(vfs, received.path(), SCOPE).expect("a start");
+        assert!(start.loaded.is_none());
+        start.settle(None).expect("nothing is missing");
+    }
+}
+
+#[test]
+fn a_start_passes_over_a_snapshot_that_holds_no_state() {
+    // Such as an earlier release left when it died between the end of a reception and its loading.
+    let directory = directory();
+    write_file(&directory);
+    let vfs = Arc::clone(directory.vfs());
+    let start = super::open(vfs, directory.path(), SCOPE).expect("a start");
+    assert!(start.loaded.is_none());
+    start
+        .settle(None)
+        .expect("the log reaches back to its beginning");
+    assert_eq!(directory.list().expect("listed"), []);
+    assert!(
+        directory.disk_bytes().expect("listed") > 0,
+        "it is set aside"
+    );
+}
+
+#[test]
+fn a_start_refuses_a_snapshot_that_a_newer_release_wrote() {
+    let directory = directory();
+    write_file_of(&directory, &[200]);
+    let vfs = Arc::clone(directory.vfs());
+    let refused = super::open(vfs, directory.path(), SCOPE).err();
+    let refused = refused.expect("it may be all there is").to_string();
+    assert!(refused.contains("newer"), "{refused}");
+    assert_eq!(directory.list().expect("listed").len(), 1);
 }
