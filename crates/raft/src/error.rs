@@ -260,6 +260,13 @@ pub enum MembershipError {
         /// Entries it may lack.
         most: u64,
     },
+    /// The node to be promoted has not been heard from since this leader began to send to it: nobody knows
+    /// that it was ever started. One that was just added is not silent for long yet, and may lack little.
+    #[error("{id} was not heard from yet; start it, and wait until it has caught up")]
+    NeverHeard {
+        /// The node.
+        id: NodeId,
+    },
     /// The node to be promoted does not answer.
     #[error("{id} has not been heard from for {ticks} ticks; start it, or repair its connection")]
     Silent {

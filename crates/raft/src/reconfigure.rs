@@ -8,8 +8,8 @@
 //!                         joint                leader itself
 //! ```
 //!
-//! 1. *Begin* (`propose_membership`). Only if nothing else is under way, the new voters have caught
-//!    up and answer, and the voters that are there make a quorum of what is to come.
+//! 1. *Begin* (`propose_membership`). Only if nothing else is under way, the new voters were heard from,
+//!    have caught up and answer, and the voters that are there make a quorum of what is to come.
 //! 2. *In force at once* (`append_conf`). From here on the leader sends to the new members, and counts
 //!    votes, commits, read rounds and its own being heard by the new configuration, whether it is
 //!    committed or not: a majority of it has a node in common with any majority of the last one, so
@@ -96,7 +96,7 @@ impl Raft {
         Ok(())
     }
 
-    /// New voters must be there and have caught up, and there must be a quorum afterwards.
+    /// New voters must have been heard from, be there and have caught up, and there must be a quorum afterwards.
     fn refuse_unready(&self, leader: &Leader, next: &ConfState) -> Result<(), MembershipError> {
         let patience = self.config.election_timeout_ticks_min;
         let last = self.log.last().index;
@@ -107,6 +107,10 @@ impl Raft {
             let Some(peer) = leader.progress.get(&id) else {
                 return Err(MembershipError::NotALearner { id });
             };
+            // The first append that it accepts says so; every log has an entry by now, the leader's own.
+            if peer.match_index == LogIndex(0) {
+                return Err(MembershipError::NeverHeard { id });
+            }
             if peer.quiet_ticks >= patience {
                 let ticks = peer.quiet_ticks;
                 return Err(MembershipError::Silent { id, ticks });
