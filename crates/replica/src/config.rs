@@ -190,6 +190,8 @@ pub struct HostStats {
     pub system_memory_bytes: u64,
     /// Bytes the log holds on disk.
     pub log_bytes: u64,
+    /// Bytes that snapshots take on disk, with what is being written or received of them.
+    pub snapshot_bytes: u64,
     /// Bytes received from clients since the start.
     pub net_input_bytes: u64,
     /// Bytes sent to clients since the start.

@@ -70,6 +70,16 @@ fn a_snapshot_on_request_is_what_the_next_start_begins_with() {
     fill(&mut client, 0, 100);
     assert_eq!(client.call(&["SAVE"]), ok());
     assert_eq!(files(&dir.path().join("snapshots")).len(), 1);
+    // What it takes on disk is told, beside what the log takes.
+    let held = bytes_in(&dir.path().join("snapshots"));
+    assert!(held > 0);
+    wait_until("the metrics tell it", || {
+        metric(&node, "snapshot_disk_bytes") == held
+    });
+    wait_until("INFO tells it", || {
+        info_field(&mut client, "snapshot_disk_bytes") == Some(held)
+    });
+    assert!(info_field(&mut client, "log_disk_bytes") > Some(0));
     assert_eq!(client.call(&["SET", "behind", "it"]), ok());
     let expected = digest(&mut client);
     drop(client);
@@ -222,6 +232,15 @@ fn metric(node: &Node, name: &str) -> u64 {
         rest.strip_prefix(' ')?.trim().parse().ok()
     };
     text.lines().find_map(line).unwrap_or(0)
+}
+
+fn info_field(client: &mut Client<std::net::TcpStream>, name: &str) -> Option<u64> {
+    let Value::Bulk(info) = client.call(&["INFO", "persistence"]) else {
+        panic!("INFO is a text");
+    };
+    let info = String::from_utf8_lossy(&info).into_owned();
+    let mut fields = info.lines().filter_map(|line| line.split_once(':'));
+    fields.find(|(field, _)| *field == name)?.1.parse().ok()
 }
 
 fn files(dir: &Path) -> Vec<String> {

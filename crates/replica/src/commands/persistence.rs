@@ -92,6 +92,8 @@ pub(super) fn info(node: &Node, fields: &mut Fields) {
     fields.add("aof_current_size", node.host.log_bytes);
     fields.add("snapshot_index", last.map_or(0, |last| last.last.index.0));
     fields.add("snapshot_bytes", last.map_or(0, |last| last.bytes));
+    fields.add("snapshot_disk_bytes", node.host.snapshot_bytes);
+    fields.add("log_disk_bytes", node.host.log_bytes);
     fields.add("log_first_index", node.consensus.first.0);
     fields.add("log_bytes_since_snapshot", compaction.log_bytes());
 }

@@ -396,6 +396,7 @@ impl Reactor {
             self.host = HostStats {
                 system_memory_bytes: self.host.system_memory_bytes,
                 log_bytes: self.parts.disk.log_bytes(),
+                snapshot_bytes: self.parts.snapshots.statistics().disk_bytes,
                 net_input_bytes: self.parts.clients.received_bytes,
                 net_output_bytes: self.parts.clients.sent_bytes,
                 ..host::stats()

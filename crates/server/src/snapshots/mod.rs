@@ -57,6 +57,9 @@ pub(crate) use self::start::{Start, open};
 /// to write one.
 const URGENT_PARTS: u64 = 2;
 
+/// While a file grows, what all of them take on disk is measured so often.
+const MEASURE_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Files of which it is remembered that they were good: more than there ever are.
 const CHECKED_MAX: usize = 4;
 
@@ -86,8 +89,6 @@ pub(crate) enum Completion {
         meta: Box<SnapshotMeta>,
         found: Box<Found>,
         took: Duration,
-        /// What the directory takes on disk now.
-        disk_bytes: u64,
     },
     /// It is not, and nothing is left of it.
     WriteFailed { reason: String },
@@ -136,9 +137,27 @@ pub(crate) struct SnapshotStatistics {
 struct Outbox {
     completions: Mutex<Vec<Completion>>,
     waker: Arc<Waker>,
+    /// What the directory takes on disk, as far as its threads have measured it.
+    disk_bytes: AtomicU64,
 }
 
 impl Outbox {
+    fn new(waker: Arc<Waker>) -> Outbox {
+        Outbox {
+            completions: Mutex::default(),
+            waker,
+            disk_bytes: AtomicU64::new(0),
+        }
+    }
+
+    /// Measures what all files of the directory take. One that is renamed at this moment cannot be: then the
+    /// last figure stays, until the next time.
+    fn measure(&self, directory: &Directory) {
+        if let Ok(bytes) = directory.disk_bytes() {
+            self.disk_bytes.store(bytes, Ordering::Relaxed);
+        }
+    }
+
     fn complete(&self, completion: Completion) {
         lock(&self.completions).push(completion);
         if let Err(error) = self.waker.wake() {
@@ -197,10 +216,8 @@ impl Snapshots {
         newest: Option<EntryId>,
         waker: Arc<Waker>,
     ) -> io::Result<Snapshots> {
-        let outbox = Arc::new(Outbox {
-            completions: Mutex::new(Vec::new()),
-            waker,
-        });
+        let outbox = Arc::new(Outbox::new(waker));
+        outbox.measure(&directory);
         let (stop, is_urgent) = (Stop::default(), Arc::new(AtomicBool::new(false)));
         let writing = Writing {
             directory: directory.clone(),
@@ -219,7 +236,6 @@ impl Snapshots {
             })?;
         let statistics = SnapshotStatistics {
             last_index: newest.map_or(0, |last| last.index.0),
-            disk_bytes: directory.disk_bytes().unwrap_or_default(),
             ..SnapshotStatistics::default()
         };
         Ok(Snapshots {
@@ -295,7 +311,11 @@ impl Snapshots {
         let outbox = Arc::clone(&self.outbox);
         let spawned = thread::Builder::new()
             .name(format!("snapshot-to-{}", to.0))
-            .spawn(move || outbox.complete(delivery.run()));
+            .spawn(move || {
+                let completion = delivery.run();
+                outbox.measure(&delivery.directory);
+                outbox.complete(completion);
+            });
         match spawned {
             Ok(thread) => {
                 self.sending.insert(to, thread);
@@ -368,6 +388,7 @@ impl Snapshots {
             sent_bytes: self.sent_bytes.load(Ordering::Relaxed),
             received_bytes: self.received_bytes.load(Ordering::Relaxed),
             sending: self.sending.len() as u64,
+            disk_bytes: self.outbox.disk_bytes.load(Ordering::Relaxed),
             ..self.statistics
         }
     }
@@ -438,17 +459,11 @@ impl Snapshots {
     fn note(&mut self, completion: &Completion) {
         let statistics = &mut self.statistics;
         match completion {
-            Completion::Written {
-                found,
-                took,
-                disk_bytes,
-                ..
-            } => {
+            Completion::Written { found, took, .. } => {
                 statistics.written += 1;
                 statistics.is_writing = false;
                 statistics.last_bytes = found.bytes;
                 statistics.last_millis = took.as_millis() as u64;
-                statistics.disk_bytes = *disk_bytes;
                 let mut checked = lock(&self.checked);
                 checked.insert(found.id());
                 while checked.len() > CHECKED_MAX {

@@ -20,7 +20,7 @@ use tracing::{info, warn};
 
 use super::channel::{Channel, Stop, TransferError};
 use super::load::load;
-use super::{Completion, Outbox};
+use super::{Completion, MEASURE_INTERVAL, Outbox};
 use crate::peer::Detached;
 use crate::peer::codec::Scope;
 use crate::peer::transfer::{Offer, Transfer};
@@ -92,7 +92,9 @@ impl Receiving {
                 return;
             }
         };
-        match self.take(&mut channel, from, arrival.applied, &stop) {
+        let taken = self.take(&mut channel, from, arrival.applied, &stop);
+        self.outbox.measure(&self.directory);
+        match taken {
             Ok(Some(offer)) => {
                 info!(
                     peer = from.0,
@@ -162,6 +164,7 @@ impl Receiving {
             "a snapshot is being received"
         );
         channel.send(&Transfer::Resume { offset })?;
+        let mut measured = Instant::now();
         while offset < id.bytes {
             let (at, bytes) = match channel.receive()? {
                 Transfer::Chunk { offset, bytes } if !bytes.is_empty() => (offset, bytes),
@@ -172,6 +175,10 @@ impl Receiving {
             let count = bytes.len() as u64;
             self.received_bytes.fetch_add(count, Ordering::Relaxed);
             offset += count;
+            if measured.elapsed() >= MEASURE_INTERVAL {
+                measured = Instant::now();
+                self.outbox.measure(&self.directory);
+            }
             channel.send(&Transfer::Received { offset })?;
         }
         receiver.complete().map_err(receive_error)

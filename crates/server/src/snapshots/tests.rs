@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -134,10 +134,7 @@ struct Place {
 fn place(working_interval: Duration) -> Place {
     let poll = Poll::new().expect("a poll");
     let waker = Waker::new(poll.registry(), Token(0)).expect("a waker");
-    let outbox = Outbox {
-        completions: Mutex::default(),
-        waker: Arc::new(waker),
-    };
+    let outbox = Outbox::new(Arc::new(waker));
     Place {
         receiving: Receiving {
             directory: directory(),

@@ -15,7 +15,7 @@ use tracing::{error, info, warn};
 
 use super::channel::Stop;
 use super::pace::Pace;
-use super::{Completion, Outbox};
+use super::{Completion, MEASURE_INTERVAL, Outbox};
 use crate::peer::codec::Scope;
 
 /// Finished files that are kept: the newest, and the one before, in case the newest turns out to be
@@ -65,30 +65,32 @@ impl Writing {
         match job {
             Job::Replaced(state) => {
                 drop(state);
-                self.remove_replaced();
+                self.remove_older(FILES_KEPT);
             }
             Job::Write(snapshot) => self.write_and_tell(*snapshot),
         }
     }
 
-    /// Keeps the newest files and removes the others; returns what the kept ones and all else in the
-    /// directory take on disk.
+    /// Keeps the newest files and removes the others.
     ///
     /// No file that is removed here can be needed: the newest is durable, and the log begins at most
     /// where the newest ends.
-    pub(super) fn remove_older(directory: &Directory, kept: usize) -> Result<u64, SnapshotError> {
+    pub(super) fn remove_older(&self, kept: usize) {
+        let result = self.try_remove_older(kept);
+        if let Err(error) = result {
+            warn!(%error, "old snapshots were not removed");
+        }
+        self.outbox.measure(&self.directory);
+    }
+
+    fn try_remove_older(&self, kept: usize) -> Result<(), SnapshotError> {
+        let directory = &self.directory;
         if let Some((index, _, _)) = directory.list()?.get(kept.max(1) - 1) {
             for path in directory.remove_older_than(*index)? {
                 info!(path = %path.display(), "an old snapshot was removed");
             }
         }
-        directory.disk_bytes()
-    }
-
-    fn remove_replaced(&self) {
-        if let Err(error) = Self::remove_older(&self.directory, FILES_KEPT) {
-            warn!(%error, "old snapshots were not removed");
-        }
+        Ok(())
     }
 
     fn write_and_tell(&self, snapshot: Snapshot) {
@@ -105,9 +107,7 @@ impl Writing {
             true => 1,
             false => FILES_KEPT,
         };
-        if let Err(error) = Self::remove_older(&self.directory, kept) {
-            warn!(%error, "old snapshots were not removed");
-        }
+        self.remove_older(kept);
         match self.write(snapshot) {
             Ok(found) => {
                 let took = started.elapsed();
@@ -118,16 +118,11 @@ impl Writing {
                     path = %found.path.display(),
                     "snapshot written"
                 );
-                let disk_bytes =
-                    Self::remove_older(&self.directory, kept).unwrap_or_else(|error| {
-                        warn!(%error, "old snapshots were not removed");
-                        found.bytes
-                    });
+                self.remove_older(kept);
                 self.outbox.complete(Completion::Written {
                     meta: Box::new(meta),
                     found: Box::new(found),
                     took,
-                    disk_bytes,
                 });
             }
             Err(Failure::Stopped) => {}
@@ -152,7 +147,7 @@ impl Writing {
         };
         let mut writer = Writer::create(&self.directory, &meta)?;
         let mut pace = Pace::new(self.bytes_per_second, Instant::now());
-        let mut told = Instant::now();
+        let (mut told, mut measured) = (Instant::now(), Instant::now());
         for block in snapshot.frozen.blocks() {
             writer.block(&block)?;
             let rest = pace.moved(block.len() as u64, Instant::now());
@@ -161,6 +156,10 @@ impl Writing {
             }
             if !self.is_urgent.load(Ordering::Relaxed) {
                 self.rest(rest)?;
+            }
+            if measured.elapsed() >= MEASURE_INTERVAL {
+                measured = Instant::now();
+                self.outbox.measure(&self.directory);
             }
             if told.elapsed() >= PROGRESS_INTERVAL {
                 told = Instant::now();
