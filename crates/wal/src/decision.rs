@@ -58,11 +58,18 @@ pub struct FileSeen {
     pub length_is_right: bool,
     /// Whether everything behind the header sector is zeros.
     pub rest_is_zeros: bool,
+    /// Whether so few bytes of the file are not zeros, and none an end mark, that it never held a whole
+    /// header or record: at most [`STRAY_BYTES_MAX`].
+    pub is_nearly_zeros: bool,
     /// Whether a later file has an intact header.
     pub is_followed: bool,
     /// Whether its number is below the oldest one that the newest intact header says is needed.
     pub is_obsolete: bool,
 }
+
+/// The bytes other than zero that a prepared segment may have and still be one with nothing in it: fewer than
+/// any header has (its magic and its end mark), or any record (its checksums and its marks).
+pub const STRAY_BYTES_MAX: usize = 8;
 
 /// What a segment file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +82,8 @@ pub enum FileVerdict {
     Obsolete,
     /// It was prepared and not used, and cannot be: removed, and prepared again when needed.
     Discard,
+    /// The same, because bytes in it have changed since it was prepared.
+    DiscardRotten,
     /// It was written by a newer version of this software.
     Newer,
     /// It is damaged.
@@ -92,12 +101,18 @@ pub fn judge_file(seen: FileSeen) -> FileVerdict {
         HeaderSeen::Misplaced => FileVerdict::Damaged(Why::Misplaced),
         HeaderSeen::Own if seen.length_is_right => FileVerdict::InUse,
         HeaderSeen::Own | HeaderSeen::Short => FileVerdict::Damaged(Why::Length),
-        HeaderSeen::Zeros | HeaderSeen::Partial if seen.is_followed || !seen.rest_is_zeros => {
+        HeaderSeen::Zeros | HeaderSeen::Partial | HeaderSeen::Garbage if seen.is_followed => {
             FileVerdict::Damaged(Why::HeaderLost)
         }
-        HeaderSeen::Zeros if seen.length_is_right => FileVerdict::Spare,
-        HeaderSeen::Zeros | HeaderSeen::Partial => FileVerdict::Discard,
-        HeaderSeen::Garbage => FileVerdict::Damaged(Why::HeaderLost),
+        HeaderSeen::Zeros if seen.rest_is_zeros && seen.length_is_right => FileVerdict::Spare,
+        HeaderSeen::Zeros if seen.rest_is_zeros => FileVerdict::Discard,
+        HeaderSeen::Zeros | HeaderSeen::Partial | HeaderSeen::Garbage if seen.is_nearly_zeros => {
+            FileVerdict::DiscardRotten
+        }
+        HeaderSeen::Partial if seen.rest_is_zeros => FileVerdict::Discard,
+        HeaderSeen::Zeros | HeaderSeen::Partial | HeaderSeen::Garbage => {
+            FileVerdict::Damaged(Why::HeaderLost)
+        }
     }
 }
 

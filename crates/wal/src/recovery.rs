@@ -27,6 +27,9 @@ pub struct Recovery {
     pub groups: BTreeMap<u64, GroupLog>,
     /// The torn write that was cut off, if there was one.
     pub torn_bytes_cut: Option<TornTail>,
+    /// Segments that were prepared and not used, and of which bytes have changed since: they are removed and
+    /// prepared anew. Nothing is lost by it, but the disk is worth a look.
+    pub rotten_spares: Vec<u64>,
     /// Segments in use.
     pub segments: u64,
     /// Records read.
@@ -103,6 +106,8 @@ pub(crate) struct Examination {
     pub(crate) segments: Vec<SegmentRead>,
     pub(crate) torn: Option<TornTail>,
     pub(crate) spares: Vec<(u64, u64)>,
+    /// Of the files to discard, the segments that have changed since they were prepared.
+    pub(crate) rotten_spares: Vec<u64>,
     /// Files that hold nothing and are in the way.
     pub(crate) discards: Vec<PathBuf>,
     /// All segment files seen, in order.
@@ -330,6 +335,7 @@ impl Examination {
         Recovery {
             groups: groups.collect(),
             torn_bytes_cut: self.torn,
+            rotten_spares: self.rotten_spares.clone(),
             segments: self.segments.len() as u64,
             records: self.segments.iter().map(|segment| segment.records).sum(),
             is_new: self.segments.is_empty(),

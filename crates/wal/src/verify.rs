@@ -74,6 +74,8 @@ pub enum SegmentState {
     },
     /// It was prepared and not used yet.
     Spare,
+    /// It was prepared and not used, and bytes of it have changed since.
+    RottenSpare,
     /// No group needs it any more: the node goes on removing it.
     Obsolete,
     /// It was not read, because something before it is wrong.
@@ -180,6 +182,7 @@ fn state_of(examination: &Examination, segment: u64) -> SegmentState {
         },
         None if is_spare => SegmentState::Spare,
         None if is_obsolete => SegmentState::Obsolete,
+        None if examination.rotten_spares.contains(&segment) => SegmentState::RottenSpare,
         None => SegmentState::NotRead,
     }
 }
@@ -335,6 +338,10 @@ impl fmt::Display for SegmentReport {
                 )
             }
             SegmentState::Spare => write!(formatter, "prepared, not in use"),
+            SegmentState::RottenSpare => write!(
+                formatter,
+                "prepared, not in use, and not all zeros: nothing is in it, and the next start makes it anew"
+            ),
             SegmentState::Obsolete => write!(formatter, "not needed any more"),
             SegmentState::NotRead => write!(formatter, "not read"),
         }

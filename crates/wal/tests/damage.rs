@@ -408,14 +408,88 @@ fn header_torn_at_each_byte_before_anything_was_written_behind_it() {
     }
 }
 
-#[test]
-fn bytes_in_a_prepared_segment() {
+/// A log of three entries with segment 2 prepared behind it.
+fn with_spare() -> MemVfs {
     let disk = MemVfs::new(1);
+    written(&disk, 3, BODY);
     let (mut log, _) = open(&disk).unwrap();
     while log.prepare_next().unwrap() == wal::Preparation::More {}
     drop(log);
-    overwrite(&disk, (2, 5000), &[1]);
-    assert_eq!(refused(&disk), (2, 0, Why::HeaderLost));
+    assert!(disk.exists(&segment_path(2)).unwrap());
+    disk
+}
+
+#[test]
+fn flipped_bit_in_a_prepared_segment_is_no_damage_to_the_log() {
+    let intact = image(&with_spare());
+    let places = [
+        0,
+        7,
+        100,
+        508,
+        510,
+        511,
+        512,
+        519,
+        567,
+        5000,
+        SEGMENT_BYTES - 1,
+    ];
+    for (place, bit) in places.into_iter().zip((0..8).cycle()) {
+        let disk = MemVfs::new(1);
+        restore(&disk, &intact);
+        disk.flip_bit(&segment_path(2), place, bit).unwrap();
+        let report = wal::verify(&disk, dir()).unwrap();
+        assert!(report.is_intact(), "{report}");
+        let (mut log, recovery) = open(&disk).unwrap();
+        assert_eq!(recovery.rotten_spares, [2], "offset {place}");
+        check_entries(&log, 3, BODY);
+        // It is made anew, and the log goes on in it.
+        for index in 4..=20 {
+            log.append(&[entry(index, BODY)]).unwrap();
+        }
+        log.sync().unwrap();
+        drop(log);
+        disk.crash(Crash::LoseUnsynced);
+        let (log, recovery) = open(&disk).unwrap();
+        assert_eq!(recovery.rotten_spares, []);
+        check_entries(&log, 20, BODY);
+    }
+}
+
+#[test]
+fn more_in_a_prepared_segment_than_rot_can_explain() {
+    for (offset, bytes) in [
+        (5000, &b"some text."[..]),
+        (0, b"some text."),
+        // An end mark: something was written there.
+        (567, &[0xd7]),
+        (511, &[0xd7]),
+    ] {
+        let disk = with_spare();
+        overwrite(&disk, (2, offset), bytes);
+        let is_torn_header = offset == 0;
+        match is_torn_header {
+            true => check_entries(&open(&disk).unwrap().0, 3, BODY),
+            false => assert_eq!(refused(&disk), (2, 0, Why::HeaderLost), "offset {offset}"),
+        }
+    }
+}
+
+#[test]
+fn a_segment_in_use_is_never_taken_for_a_prepared_one() {
+    // Its header is gone, and of its only entry one bit.
+    let disk = MemVfs::new(1);
+    let places = written(&disk, 1, 20);
+    let (segment, start) = places[0];
+    overwrite(&disk, (segment, 0), &[0; SEGMENT_HEADER_BYTES]);
+    for byte in 0..record_bytes(20) {
+        disk.flip_bit(&segment_path(segment), start + byte, 0)
+            .unwrap();
+        assert_eq!(refused(&disk), (segment, 0, Why::HeaderLost));
+        disk.flip_bit(&segment_path(segment), start + byte, 0)
+            .unwrap();
+    }
 }
 
 #[test]

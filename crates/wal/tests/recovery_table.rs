@@ -44,12 +44,13 @@ fn all_stops() -> impl Iterator<Item = StopSeen> {
 
 fn all_files() -> impl Iterator<Item = FileSeen> {
     HEADERS.into_iter().flat_map(|header| {
-        (0..16).map(move |bits| FileSeen {
+        (0..32).map(move |bits| FileSeen {
             header,
             length_is_right: bits & 1 != 0,
             rest_is_zeros: bits & 2 != 0,
             is_followed: bits & 4 != 0,
             is_obsolete: bits & 8 != 0,
+            is_nearly_zeros: bits & 16 != 0,
         })
     })
 }
@@ -115,11 +116,12 @@ fn a_segment_is_clean_only_if_nothing_stands_behind_its_last_record() {
 }
 
 fn file_by_rows(seen: FileSeen) -> FileVerdict {
-    use FileVerdict::{Damaged, Discard, InUse, Newer, Obsolete, Spare};
+    use FileVerdict::{Damaged, Discard, DiscardRotten, InUse, Newer, Obsolete, Spare};
     let FileSeen {
         header,
         length_is_right,
         rest_is_zeros,
+        is_nearly_zeros,
         is_followed,
         is_obsolete,
     } = seen;
@@ -132,17 +134,26 @@ fn file_by_rows(seen: FileSeen) -> FileVerdict {
         (HeaderSeen::Misplaced, _, _, _) => Damaged(Why::Misplaced),
         (HeaderSeen::Own, true, _, _) => InUse,
         (HeaderSeen::Own, false, _, _) | (HeaderSeen::Short, _, _, _) => Damaged(Why::Length),
-        (HeaderSeen::Garbage, _, _, _) => Damaged(Why::HeaderLost),
-        (HeaderSeen::Zeros | HeaderSeen::Partial, _, _, true)
-        | (HeaderSeen::Zeros | HeaderSeen::Partial, _, false, _) => Damaged(Why::HeaderLost),
+        (HeaderSeen::Zeros | HeaderSeen::Partial | HeaderSeen::Garbage, _, _, true) => {
+            Damaged(Why::HeaderLost)
+        }
         (HeaderSeen::Zeros, true, true, false) => Spare,
-        (HeaderSeen::Zeros, false, true, false) | (HeaderSeen::Partial, _, true, false) => Discard,
+        (HeaderSeen::Zeros, false, true, false) => Discard,
+        (HeaderSeen::Zeros | HeaderSeen::Partial | HeaderSeen::Garbage, _, _, false)
+            if is_nearly_zeros =>
+        {
+            DiscardRotten
+        }
+        (HeaderSeen::Partial, _, true, false) => Discard,
+        (HeaderSeen::Zeros | HeaderSeen::Partial | HeaderSeen::Garbage, _, _, false) => {
+            Damaged(Why::HeaderLost)
+        }
     }
 }
 
 #[test]
 fn every_file_is_judged_as_the_table_says() {
-    assert_eq!(all_files().count(), 128);
+    assert_eq!(all_files().count(), 256);
     for seen in all_files() {
         assert_eq!(judge_file(seen), file_by_rows(seen), "{seen:?}");
     }
@@ -158,10 +169,14 @@ fn only_a_file_that_nobody_needs_is_obsolete() {
 
 #[test]
 fn a_file_that_holds_anything_is_never_a_spare_and_never_discarded() {
-    for seen in all_files().filter(|seen| !seen.rest_is_zeros || seen.is_followed) {
+    let holds = |seen: &FileSeen| !(seen.rest_is_zeros || seen.is_nearly_zeros);
+    for seen in all_files().filter(|seen| holds(seen) || seen.is_followed) {
         let verdict = judge_file(seen);
         assert!(
-            !matches!(verdict, FileVerdict::Spare | FileVerdict::Discard),
+            !matches!(
+                verdict,
+                FileVerdict::Spare | FileVerdict::Discard | FileVerdict::DiscardRotten
+            ),
             "{seen:?}"
         );
     }

@@ -92,6 +92,13 @@ fn log_recovery(recovery: &Recovery) {
             "a write that was cut short by a crash was removed; nothing acknowledged was in it"
         );
     }
+    for segment in &recovery.rotten_spares {
+        warn!(
+            segment,
+            "bytes of a prepared segment have changed on the disk; nothing was in it, and it is prepared \
+             anew; look at the health of the disk"
+        );
+    }
     if recovery.is_new {
         info!("a new log was begun");
         return;

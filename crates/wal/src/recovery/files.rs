@@ -5,14 +5,17 @@ use std::path::{Path, PathBuf};
 
 use vfs::{File, Vfs};
 
-use crate::decision::{FileSeen, FileVerdict, HeaderSeen, judge_file};
+use crate::decision::{FileSeen, FileVerdict, HeaderSeen, STRAY_BYTES_MAX, judge_file};
 use crate::format::{
-    FORMAT_VERSION, PREPARING_SUFFIX, SEGMENT_BYTES_MAX, SEGMENT_HEADER_BYTES, SegmentHeader,
-    segment_number,
+    END_MARK, FORMAT_VERSION, PREPARING_SUFFIX, SEGMENT_BYTES_MAX, SEGMENT_HEADER_BYTES,
+    SegmentHeader, segment_number,
 };
 use crate::recovery::{Examination, ExamineError, damaged};
 use crate::segment::reader::{Reader, is_zeros};
 use crate::{Identity, Why};
+
+/// Bytes that are looked at at once.
+const LOOK_BYTES: usize = 64 << 10;
 
 /// One segment file and what its first sector says.
 pub(super) struct SegmentFile {
@@ -112,6 +115,11 @@ pub(super) fn judge_files<'a>(
                 is_discarding = true;
                 examination.discards.push(file.path.clone());
             }
+            FileVerdict::DiscardRotten => {
+                is_discarding = true;
+                examination.rotten_spares.push(file.number);
+                examination.discards.push(file.path.clone());
+            }
             FileVerdict::Newer => {
                 let version = file.header.as_ref().map_or(0, |(header, _)| header.version);
                 return Err(ExamineError::Newer {
@@ -154,11 +162,15 @@ fn observe_file(
         Err(_) => spare_bytes.is_none_or(|bytes| bytes == file.len),
     };
     let is_followed = last_intact.is_some_and(|last| last > file.number);
-    let rest_is_zeros = is_obsolete || file.header.is_ok() || rest_is_zeros(file)?;
+    let may_be_spare = !is_obsolete && file.header.is_err();
+    let rest_is_zeros = !may_be_spare || rest_is_zeros(file)?;
+    let is_blank = header == HeaderSeen::Zeros && rest_is_zeros;
+    let is_nearly_zeros = may_be_spare && (is_blank || is_nearly_zeros(file)?);
     Ok(FileSeen {
         header,
         length_is_right,
         rest_is_zeros,
+        is_nearly_zeros,
         is_followed,
         is_obsolete,
     })
@@ -167,4 +179,25 @@ fn observe_file(
 fn rest_is_zeros(file: &SegmentFile) -> io::Result<bool> {
     let mut reader = Reader::new(file.file.as_ref(), 0, 0, file.len);
     Ok(reader.content_end()? == reader.offset())
+}
+
+/// Whether a file is zeros but for a few bytes, none of them an end mark.
+fn is_nearly_zeros(file: &SegmentFile) -> io::Result<bool> {
+    let mut buffer = vec![0; LOOK_BYTES];
+    let (mut offset, mut strays) = (0, 0);
+    while offset < file.len {
+        let read = file.file.read_full_at(offset, &mut buffer)?;
+        let bytes = &buffer[..read];
+        if read == 0 {
+            break;
+        }
+        if !is_zeros(bytes) {
+            strays += bytes.iter().filter(|byte| **byte != 0).count();
+            if strays > STRAY_BYTES_MAX || bytes.contains(&END_MARK) {
+                return Ok(false);
+            }
+        }
+        offset += read as u64;
+    }
+    Ok(true)
 }
