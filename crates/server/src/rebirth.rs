@@ -3,7 +3,8 @@
 //! When a majority of the voters is gone for good, nobody can decide anything, and nobody knows what the
 //! lost ones had acknowledged. What this node has can be made the whole of a new cluster: its snapshot and
 //! its log are copied into a new data directory under a new cluster id, and an entry behind them says that
-//! this node alone belongs. The old directory is only read, so that nothing is lost by trying. The new id
+//! this node alone belongs. The old directory is only read, not a byte of it changes, so that nothing is lost
+//! by trying. The new id
 //! keeps nodes of the old cluster, should they come back, from ever meeting the new one.
 
 use std::io;
@@ -15,8 +16,10 @@ use replica::storage;
 use snapshot::{Directory, Found, Reader, SnapshotError, Writer};
 use thiserror::Error;
 use vfs::{StdVfs, Vfs};
-use wal::data_dir::{DataDir, IdentityFile, read_identity};
-use wal::{Charter, DataDirError, GroupLog, OpenError, Options, Record, Wal, WalError};
+use wal::data_dir::{DataDir, IdentityFile, LockedToRead};
+use wal::{
+    Charter, DataDirError, GroupLog, OpenError, Options, ReadOnlyLog, Record, Wal, WalError,
+};
 
 use crate::server::GROUP;
 
@@ -80,12 +83,12 @@ pub struct Remains {
     cluster_name: String,
     /// What configurations of the old cluster make of its name and members.
     former_cluster: u64,
-    wal: Wal,
+    wal: ReadOnlyLog,
     log: GroupLog,
     snapshot: Option<Found>,
     hard_state: HardState,
     /// Locked as long as this lives.
-    _data_dir: DataDir,
+    _data_dir: LockedToRead,
 }
 
 impl std::fmt::Debug for Remains {
@@ -109,18 +112,25 @@ impl Remains {
         let empty = || RebirthError::Empty {
             path: path.to_path_buf(),
         };
-        let identity = read_identity(vfs.as_ref(), path)?.ok_or_else(empty)?;
+        let data_dir = DataDir::lock_to_read(vfs.as_ref(), path)?.ok_or_else(empty)?;
+        let identity = data_dir.identity();
         let charter = Charter::read(vfs.as_ref(), path)?;
-        let mut data_dir = DataDir::open(Arc::clone(&vfs), path, identity.cluster, identity.node)?;
-        let options = Options {
-            keep_tag: Some(storage::MEMBERSHIP_TAG),
-            must_exist: true,
-            ..Options::default()
+        let owner = wal::Identity {
+            cluster: identity.cluster,
+            node: identity.node,
         };
-        let (wal, recovery) = data_dir.open_wal(options)?;
+        let (wal, recovery) = ReadOnlyLog::open(
+            Arc::clone(&vfs),
+            &data_dir.wal_path(),
+            owner,
+            Some(storage::MEMBERSHIP_TAG),
+        )?;
         let log = recovery.groups.get(&GROUP.0).cloned().unwrap_or_default();
-        let directory = Directory::open(Arc::clone(&vfs), &data_dir.snapshots_path())?;
-        let snapshot = directory.newest_good(identity.cluster, GROUP.0)?.good;
+        let snapshots = Directory::existing(Arc::clone(&vfs), &data_dir.snapshots_path())?;
+        let snapshot = match snapshots {
+            Some(directory) => directory.look_for_good(identity.cluster, GROUP.0)?.good,
+            None => None,
+        };
         let recovered = storage::recovered(Some(&log))?;
         if snapshot.is_none() && log.last.1 == 0 {
             return Err(empty());
@@ -136,10 +146,7 @@ impl Remains {
         Ok(Remains {
             vfs,
             path: path.to_path_buf(),
-            identity: IdentityFile {
-                incarnation: data_dir.incarnation(),
-                ..identity
-            },
+            identity,
             cluster_name: charter.map_or_else(|| cluster_name.to_owned(), |it| it.cluster_name),
             former_cluster: if former == 0 {
                 identity.cluster

@@ -55,6 +55,15 @@ pub struct Newest {
     pub refused: Vec<Refused>,
 }
 
+/// What [`Directory::look_for_good`] saw.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// The newest file that is good.
+    pub good: Option<Found>,
+    /// Newer ones that are not, the newest first, and what is wrong with each.
+    pub damaged: Vec<(PathBuf, SnapshotError)>,
+}
+
 /// A file that is damaged or cannot be read, and was set aside.
 #[derive(Debug)]
 pub struct Refused {
@@ -75,6 +84,14 @@ impl Directory {
         Ok(Directory { vfs, path })
     }
 
+    /// The snapshots in this directory, if there is one: to be read, and nothing of it changes as long as
+    /// nothing is called that says that it changes anything.
+    pub fn existing(vfs: Arc<dyn Vfs>, path: &Path) -> Result<Option<Directory>, SnapshotError> {
+        let exists = vfs.exists(path).map_err(failed("looking", path))?;
+        let path = path.to_path_buf();
+        Ok(exists.then_some(Directory { vfs, path }))
+    }
+
     /// The finished files, by name only, the newest first: index, term, path.
     pub fn list(&self) -> Result<Vec<(u64, u64, PathBuf)>, SnapshotError> {
         let names = self.names()?;
@@ -93,7 +110,19 @@ impl Directory {
     /// them, and are named in the result. A file of another cluster or of a newer format, or one that
     /// cannot be read now, is an error: falling back to an older state is not this function's to decide.
     pub fn newest_good(&self, cluster: u64, group: u64) -> Result<Newest, SnapshotError> {
-        let mut newest = Newest::default();
+        let Seen { good, damaged } = self.look_for_good(cluster, group)?;
+        let mut refused = Vec::new();
+        for (path, error) in damaged {
+            let set_aside = self.set_aside(&path)?;
+            refused.push(Refused { error, set_aside });
+        }
+        Ok(Newest { good, refused })
+    }
+
+    /// Like [`Directory::newest_good`], and changes nothing: damaged files stay where they are, and are
+    /// told with what is wrong with each.
+    pub fn look_for_good(&self, cluster: u64, group: u64) -> Result<Seen, SnapshotError> {
+        let mut damaged = Vec::new();
         for (index, term, path) in self.list()? {
             match self.check(&path, (index, term)) {
                 Ok(found) if (found.meta.cluster, found.meta.group) != (cluster, group) => {
@@ -106,20 +135,18 @@ impl Directory {
                     });
                 }
                 Ok(found) => {
-                    newest.good = Some(found);
-                    break;
+                    let good = Some(found);
+                    return Ok(Seen { good, damaged });
                 }
                 // What cannot be read at this moment need not be damaged.
                 Err(error @ (SnapshotError::NewerVersion { .. } | SnapshotError::Io { .. })) => {
                     return Err(error);
                 }
-                Err(error) => {
-                    let set_aside = self.set_aside(&path)?;
-                    newest.refused.push(Refused { error, set_aside });
-                }
+                Err(error) => damaged.push((path, error)),
             }
         }
-        Ok(newest)
+        let good = None;
+        Ok(Seen { good, damaged })
     }
 
     /// Renames a file that turned out to be damaged, so that it is not used. It is kept for whoever wants

@@ -37,7 +37,7 @@ mod writer;
 use bytes::Bytes;
 
 pub use damage::{Damage, DamageKind};
-pub use directory::{Directory, Found, Newest, Refused};
+pub use directory::{Directory, Found, Newest, Refused, Seen};
 pub use error::SnapshotError;
 pub use reader::{Reader, Report, Watch, identify, verify, verify_watched};
 pub use receiver::{ReceiveError, Received, Receiver};

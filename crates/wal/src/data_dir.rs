@@ -190,16 +190,7 @@ impl DataDir {
         // Judged before the lock file is touched, and again under the lock: see "nothing changed".
         check_owner(path, read_identity(vfs.as_ref(), path)?, cluster, node)?;
         vfs::create_dir_durable(vfs.as_ref(), path).map_err(failed(path))?;
-        let lock_path = path.join(LOCK_NAME);
-        let lock = vfs.lock(&lock_path).map_err(|source| match source.kind() {
-            io::ErrorKind::WouldBlock => DataDirError::InUse {
-                path: path.to_path_buf(),
-            },
-            _ => DataDirError::Io {
-                path: lock_path.clone(),
-                source,
-            },
-        })?;
+        let lock = lock(vfs.as_ref(), path)?;
         let found = read_identity(vfs.as_ref(), path)?;
         check_owner(path, found, cluster, node)?;
         let known_peers = KnownPeers::read(vfs.clone(), path, cluster, node)?;
@@ -227,6 +218,36 @@ impl DataDir {
             known_peers: Some(known_peers),
             _lock: lock,
         })
+    }
+
+    /// Locks the data directory of a node that does not run, to read it and nothing else: not a byte of
+    /// it changes. `None` if it holds no node's data.
+    ///
+    /// # Errors
+    /// If it is in use, damaged, or one that is never used again.
+    pub fn lock_to_read(vfs: &dyn Vfs, path: &Path) -> Result<Option<LockedToRead>, DataDirError> {
+        let judge = || {
+            let found = read_identity(vfs, path)?;
+            if let Some(it) = found {
+                check_owner(path, found, it.cluster, it.node)?;
+            }
+            Ok(found)
+        };
+        if judge()?.is_none() {
+            return Ok(None);
+        }
+        // Whoever uses a directory has made the file: without it nobody does.
+        let lock_path = path.join(LOCK_NAME);
+        let lock = match vfs.exists(&lock_path).map_err(failed(&lock_path))? {
+            true => Some(lock(vfs, path)?),
+            false => None,
+        };
+        let locked = judge()?.map(|identity| LockedToRead {
+            identity,
+            path: path.to_path_buf(),
+            _lock: lock,
+        });
+        Ok(locked)
     }
 
     /// Opens the node's log. Once it has been created, its absence is an error for ever.
@@ -323,6 +344,30 @@ impl DataDir {
     }
 }
 
+/// A data directory that is only read. See [`DataDir::lock_to_read`].
+pub struct LockedToRead {
+    identity: IdentityFile,
+    path: PathBuf,
+    _lock: Option<Box<dyn Lock>>,
+}
+
+impl LockedToRead {
+    /// Whose it is.
+    pub fn identity(&self) -> IdentityFile {
+        self.identity
+    }
+
+    /// The directory of the log.
+    pub fn wal_path(&self) -> PathBuf {
+        self.path.join(WAL_NAME)
+    }
+
+    /// The directory of the snapshots.
+    pub fn snapshots_path(&self) -> PathBuf {
+        self.path.join(SNAPSHOTS_NAME)
+    }
+}
+
 impl std::fmt::Debug for DataDir {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { path, identity, .. } = self;
@@ -332,6 +377,19 @@ impl std::fmt::Debug for DataDir {
             .field("identity", identity)
             .finish_non_exhaustive()
     }
+}
+
+fn lock(vfs: &dyn Vfs, path: &Path) -> Result<Box<dyn Lock>, DataDirError> {
+    let lock_path = path.join(LOCK_NAME);
+    vfs.lock(&lock_path).map_err(|source| match source.kind() {
+        io::ErrorKind::WouldBlock => DataDirError::InUse {
+            path: path.to_path_buf(),
+        },
+        _ => DataDirError::Io {
+            path: lock_path.clone(),
+            source,
+        },
+    })
 }
 
 fn check_owner(

@@ -82,6 +82,8 @@ mod error;
 mod index;
 mod log;
 mod order;
+
+mod read_only;
 mod readback;
 mod record;
 mod recovery;
@@ -94,11 +96,12 @@ mod verify;
 
 pub use crate::charter::Charter;
 pub use crate::damage::{Damage, Why};
-pub use crate::data_dir::{DataDir, DataDirError};
+pub use crate::data_dir::{DataDir, DataDirError, LockedToRead};
 pub use crate::dump::{DumpLine, DumpRecord, dump};
 pub use crate::error::{OpenError, WalError};
 pub use crate::known_peers::{KnownPeers, PeerRun};
 pub use crate::log::{Options, Preparation, Space, Wal};
+pub use crate::read_only::ReadOnlyLog;
 pub use crate::record::{Identity, Record, RecordKind};
 pub use crate::recovery::{GroupLog, Recovery, TornTail};
 pub use crate::scrub::ScrubStep;
