@@ -2,7 +2,8 @@
 //!
 //! Each node of the new cluster is restored from the same file, and so begins with the same state at
 //! the same position of the log. The new cluster has an id of its own, made of its settings and of the
-//! file. So nodes of the old one, should any still run, and of the new one refuse each other; and so does
+//! file, whatever its name: it is another than that of the cluster in the file, since that goes into it. So
+//! nodes of the old one, should any still run, and of the new one refuse each other; and so does
 //! a node that was forgotten and begins with nothing, or with another backup: two such could elect each
 //! other, and serve an empty database under the new cluster's name.
 
@@ -44,16 +45,6 @@ pub(crate) fn run(arguments: &RestoreArguments) -> Result<ExitCode, Failure> {
     let vfs: Arc<dyn Vfs> = Arc::new(StdVfs::new());
     check_directory(&config.data_dir)?;
     let report = verify(vfs.as_ref(), file).map_err(Failure::running)?;
-    let settings = config.cluster_id();
-    if report.meta.cluster == settings {
-        return Err(about_usage(
-            file,
-            format!(
-                "is a backup of the cluster that these settings name ({settings:016x}), and restoring makes a new one: \
-                 choose another --cluster-name, so that no node of the old one is taken for one of the new",
-            ),
-        ));
-    }
     let members: BTreeMap<NodeId, String> = config
         .members()
         .into_iter()

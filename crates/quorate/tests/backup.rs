@@ -288,9 +288,6 @@ fn what_cannot_be_restored_is_refused_in_one_line() {
         assert_eq!((code, said.lines().count()), (2, 1), "{said}");
         assert!(said.contains(because), "{said}");
     };
-    // The cluster's own name: it would be the same cluster.
-    refused(&[("node-id", "1".into())], "choose another --cluster-name");
-    assert!(!data_dir.exists());
     fs::create_dir(&data_dir).expect("a directory");
     fs::write(data_dir.join("something"), "of value").expect("a file");
     refused(&settings("new", 1, &[1]), "is not empty");
@@ -316,18 +313,13 @@ fn the_old_cluster_and_the_new_refuse_each_other() {
         &address(cluster.node(2)),
     ])
     .expect("backed up");
-    // A node of the new cluster at the place of a node of the old one.
+    // A node of the new cluster at the place of a node of the old one, and with its name.
     cluster.node_mut(3).kill();
     let data_dir = place.path().join("data");
-    let old = cluster.node(3).settings().to_vec();
-    let new: Vec<_> = old
-        .into_iter()
-        .chain([("cluster-name", "restored".to_owned())])
-        .collect();
-    restore(&backup, &data_dir, &new).expect("restored");
+    let settings = cluster.node(3).settings().to_vec();
+    restore(&backup, &data_dir, &settings).expect("restored");
     let node = cluster.node_mut(3);
     node.set_data_dir(&data_dir);
-    node.set("cluster-name", "restored");
     node.start();
     poll("the nodes of the old cluster refuse it", || {
         cluster.node(3).log().contains("cluster").then_some(())
