@@ -3,9 +3,9 @@
 mod harness;
 
 use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
     process::{Command, Output},
-    thread,
-    time::Duration,
 };
 
 use harness::{
@@ -13,6 +13,10 @@ use harness::{
     load::{Load, Seen, Task, check_appended},
     poll, text,
 };
+use resp::Value;
+
+/// Where a log begins, in a data directory.
+const FIRST_SEGMENT: &str = "wal/00000000000000000001.wal";
 
 /// A cluster of one that can grow.
 fn single() -> Cluster {
@@ -60,6 +64,18 @@ fn await_voters(cluster: &Cluster, node: usize, voters: &str) {
     poll(&format!("the voters are {voters}"), || {
         (field(cluster, node, "raft_voters") == voters).then_some(())
     });
+}
+
+/// The ids that QUORATE MEMBERS tells.
+fn member_ids(cluster: &Cluster, node: usize) -> Vec<i64> {
+    let array = |value: Value| match value {
+        Value::Array(items) => items,
+        other => panic!("{other:?}"),
+    };
+    let told = array(cluster.node(node).ask(&["QUORATE", "MEMBERS"]));
+    let members = array(told.last().expect("fields").clone()).into_iter();
+    let id = |member: Value| array(member)[1].as_integer().expect("an id");
+    members.map(id).collect()
 }
 
 fn await_exit(cluster: &mut Cluster, id: usize) -> Exit {
@@ -162,6 +178,49 @@ fn a_node_that_died_with_its_disk_is_replaced_by_one_command() {
     cluster.node_mut(dead).start();
     let exit = await_exit(&mut cluster, dead);
     assert_eq!(exit.code, Some(3), "{}", exit.stderr);
+}
+
+#[test]
+fn a_node_is_replaced_at_the_addresses_of_the_one_that_died_with_its_disk() {
+    let _alone = alone();
+    let mut cluster = Cluster::of_three();
+    let leader = cluster.leader();
+    let dead = cluster.others(leader)[0];
+    let load = load_on(&cluster, leader);
+    load.await_progress(500);
+    cluster.node_mut(dead).kill();
+    std::fs::remove_dir_all(cluster.node(dead).data_dir()).expect("removed");
+    // The same machine, the same ports, the same directory, and nothing in it.
+    let seed = format!("127.0.0.1:{}", cluster.node(leader).port);
+    let node = cluster.node_mut(dead);
+    for setting in ["cluster", "node-id"] {
+        node.unset(setting);
+    }
+    node.set("join", &seed);
+    node.set("replace", &dead.to_string());
+    // As long as the dead node may be alive, it is not replaced, and the new one says so and ends.
+    poll("the new node is let in", || {
+        let node = cluster.node_mut(dead);
+        if node.exit().is_some() || !node.is_running() {
+            node.start();
+        }
+        (field(&cluster, dead, "raft_node_id") == "4").then_some(())
+    });
+    let left: Vec<String> = (1..=4)
+        .filter(|id| *id != dead)
+        .map(|id| id.to_string())
+        .collect();
+    await_voters(&cluster, leader, &left.join(","));
+    load.await_progress(500);
+    cluster.await_ready(&[dead]);
+    // What was written before and after is there, on the new node.
+    check_load(&cluster, dead, load);
+    let expected: Vec<i64> = (1..=4).filter(|id| *id != dead as i64).collect();
+    assert_eq!(member_ids(&cluster, leader), expected);
+    let status = done(&cluster, leader, &["status"]);
+    assert!(status.contains("3 of 3 voters answer"), "{status}");
+    let gone = refused(&cluster, leader, &["remove-node", &dead.to_string()]);
+    assert!(gone.contains(&format!("node {dead} ")), "{gone}");
 }
 
 #[test]
@@ -272,8 +331,20 @@ fn a_join_that_is_interrupted_is_repeated_and_gets_the_same_id() {
     cluster.node_mut(1).start();
     cluster.await_ready(&[1]);
     let id = cluster.join(1, &[]);
-    for pause_ms in [0, 5, 10, 20, 40, 80, 160, 320] {
-        thread::sleep(Duration::from_millis(pause_ms));
+    // It dies at once, and then as soon as each of the things that it makes on its way is there.
+    for step in [
+        "",
+        "CHARTER",
+        "IDENTITY",
+        "wal",
+        "snapshots",
+        FIRST_SEGMENT,
+        "PEERS",
+    ] {
+        let made = cluster.node(id).data_dir().join(step);
+        poll("the node that joins is so far", || {
+            (step.is_empty() || made.exists()).then_some(())
+        });
         let node = cluster.node_mut(id);
         node.kill();
         node.start();
@@ -284,6 +355,22 @@ fn a_join_that_is_interrupted_is_repeated_and_gets_the_same_id() {
     assert_eq!(field(&cluster, 2, "raft_node_id"), "2");
     let last = done(&cluster, 1, &["add-node", "127.0.0.1:1", "--no-wait"]);
     assert_eq!(last, "node 3 is added", "no id was used up");
+}
+
+/// Every file below a directory, and its bytes.
+fn bytes_below(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for entry in std::fs::read_dir(dir).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        match path.is_dir() {
+            true => files.extend(bytes_below(&path)),
+            false => {
+                let bytes = std::fs::read(&path).expect("a file");
+                files.insert(path, bytes);
+            }
+        }
+    }
+    files
 }
 
 #[test]
@@ -318,6 +405,7 @@ fn what_one_node_has_of_a_lost_cluster_is_made_a_new_one() {
             .output()
             .expect("the binary runs")
     };
+    let before = bytes_below(Path::new(&old));
     let unasked = recover(&[]);
     assert_eq!(unasked.status.code(), Some(2), "nobody has said yes");
     assert!(!new.exists());
@@ -329,6 +417,8 @@ fn what_one_node_has_of_a_lost_cluster_is_made_a_new_one() {
         "{lost}"
     );
     assert_eq!(recover(&["--yes"]).status.code(), Some(1), "it exists now");
+    let after = bytes_below(Path::new(&old));
+    assert!(before == after, "the old directory is only read");
 
     // The old configuration still fits it, and an old member that comes back is not let in.
     cluster.node_mut(2).set_data_dir(&new);

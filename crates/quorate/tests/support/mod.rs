@@ -19,6 +19,9 @@ use std::{
 /// No wait of a test is longer.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long between two looks.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+
 /// What a process has left.
 #[derive(Debug)]
 pub struct Output {
@@ -70,13 +73,23 @@ pub fn output_with_input(command: &mut Command, input: &str) -> Output {
     }
 }
 
+/// Looks again and again until there is something, for a bounded time: the only sleep of these tests is
+/// between two looks. `None` if there never was.
+fn look_for<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let started = Instant::now();
+    loop {
+        let seen = look();
+        if seen.is_some() || started.elapsed() > PATIENCE {
+            return seen;
+        }
+        thread::sleep(LOOK_INTERVAL);
+    }
+}
+
 /// Waits until something is so.
 pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !is_so() {
-        assert!(started.elapsed() < PATIENCE, "waited too long: {what}");
-        thread::sleep(Duration::from_millis(10));
-    }
+    let seen = look_for(|| is_so().then_some(()));
+    assert!(seen.is_some(), "waited too long: {what}");
 }
 
 /// A child process that is killed at the end of its test.
@@ -103,38 +116,19 @@ impl Running {
         self.lines.lock().expect("no panic holds it").clone()
     }
 
-    /// Waits for a line with a text in it.
+    /// Waits for a line with a text in it. It may come after the end: the line is read by a thread.
     pub fn wait_for(&mut self, text: &str) -> String {
-        let started = Instant::now();
-        loop {
-            if let Some(line) = self.lines().into_iter().find(|line| line.contains(text)) {
-                return line;
-            }
-            let is_over = self.child.try_wait().expect("a child of ours").is_some();
-            let is_late = started.elapsed() > PATIENCE;
-            let lines = self.lines();
-            assert!(
-                !is_late && (!is_over || lines.iter().any(|line| line.contains(text))),
-                "no {text:?} in {lines:#?}"
-            );
-            thread::sleep(Duration::from_millis(10));
-        }
+        let line = || self.lines().into_iter().find(|line| line.contains(text));
+        look_for(line).unwrap_or_else(|| panic!("no {text:?} in {:#?}", self.lines()))
     }
 
     /// Waits for the end and tells the exit code.
     pub fn wait(&mut self) -> i32 {
-        let started = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().expect("a child of ours") {
-                return status.code().unwrap_or(-1);
-            }
-            assert!(
-                started.elapsed() < PATIENCE,
-                "it does not end: {:#?}",
-                self.lines()
-            );
-            thread::sleep(Duration::from_millis(10));
-        }
+        let ended = look_for(|| self.child.try_wait().expect("a child of ours"));
+        let Some(status) = ended else {
+            panic!("it does not end: {:#?}", self.lines());
+        };
+        status.code().unwrap_or(-1)
     }
 }
 
