@@ -1,19 +1,19 @@
 //! When a snapshot is taken, and how far the log may then be cut.
 //!
 //! Replaying the log takes time and keeping it takes disk, so both are bounded by a share of the
-//! state: a snapshot is due when the entries applied since the last one hold more bytes than
-//! [`Config::snapshot_state_percent`] of what the last snapshot held, within
+//! state: a snapshot is due when the log on disk has more bytes of records behind the last one, up to
+//! what is applied, than [`Config::snapshot_state_percent`] of what the last snapshot held, within
 //! [`Config::snapshot_log_bytes_min`] and [`Config::snapshot_log_bytes_max`]. Writing state then
 //! costs, over time, at most a constant share of writing the log (thesis, section 5.1.3).
 //!
 //! There is one snapshot at a time. One that fails is tried again later, not at once.
 
-use std::collections::VecDeque;
-
 use buggify::Point;
 use raft::{EntryId, LogIndex, SnapshotMeta};
+use wal::Record;
 
 use crate::config::{Config, Now};
+use crate::log_places::LogPlaces;
 
 /// How long to wait after a snapshot that failed, at first; doubles each time, up to
 /// [`RETRY_US_MAX`].
@@ -41,12 +41,12 @@ const ENTRIES_UNASKED: u64 = 5;
 /// Snapshots of this node: those that were, the one under way, the next.
 #[derive(Debug, Default)]
 pub(crate) struct Compaction {
-    /// Bytes of all entries applied since the start.
-    applied_bytes: u64,
-    /// How many there were.
+    /// The last entry that was applied.
+    applied: LogIndex,
+    /// How many entries have been applied since the start.
     applied_entries: u64,
-    /// Places in the log behind the last cut: up to and including the entry, `applied_bytes` then.
-    marks: VecDeque<(LogIndex, u64)>,
+    /// Where entries stand in the log.
+    places: LogPlaces,
     /// Writes executed since the start.
     pub(crate) changes: u64,
     /// The newest that is durable here.
@@ -83,7 +83,8 @@ pub(crate) struct Last {
 /// The figures when a snapshot was cut.
 #[derive(Clone, Copy, Debug, Default)]
 struct Cut {
-    bytes: u64,
+    /// The place in the log behind its last entry.
+    place: u64,
     entries: u64,
     changes: u64,
 }
@@ -97,31 +98,39 @@ struct Running {
 
 impl Compaction {
     /// An entry has been applied.
-    pub(crate) fn note_applied(&mut self, config: &Config, index: LogIndex, bytes: usize) {
-        self.applied_bytes += bytes as u64;
+    pub(crate) fn note_applied(&mut self, index: LogIndex) {
+        self.applied = index;
         self.applied_entries += 1;
+    }
+
+    /// Records go to the disk.
+    pub(crate) fn note_written(&mut self, config: &Config, records: &[Record]) {
         let measured = match config.log_tail_bytes {
             0 => config.snapshot_log_bytes_min,
             tail => tail,
         };
-        let apart = measured / MARKS_PER_TAIL;
-        let marked = self.marks.back().map_or(0, |&(_, bytes)| bytes);
-        if self.applied_bytes - marked > apart {
-            self.marks.push_back((index, self.applied_bytes));
+        self.places.written(records, measured / MARKS_PER_TAIL);
+    }
+
+    /// What the log on disk held at the start. The state has been loaded, if there was any.
+    pub(crate) fn note_recovered(&mut self, places: &[(u64, u64)], last: LogIndex) {
+        self.places.recovered(places, last);
+        if let Some(last) = &mut self.last {
+            last.cut.place = self.places.behind(last.last.index);
         }
     }
 
     /// The state comes from a snapshot: it was loaded, or installed.
     pub(crate) fn note_loaded(&mut self, meta: &SnapshotMeta, bytes: u64) {
-        self.marks.clear();
+        // A snapshot under way is older, and of no use.
+        self.applied = meta.last.index;
+        self.places.begin_behind(meta.last.index);
         self.last = Some(Last {
             last: meta.last,
             bytes,
             wall_ms: meta.time_ms,
             cut: self.cut_now(),
         });
-        // Figures are those of the log behind it. A snapshot under way is older, and of no use.
-        self.marks.push_back((meta.last.index, self.applied_bytes));
     }
 
     /// There is no durable snapshot any more.
@@ -171,9 +180,10 @@ impl Compaction {
         self.last.as_ref()
     }
 
-    /// Bytes of the entries applied since the last snapshot was cut.
+    /// Bytes of the log on disk behind the last snapshot, up to what is applied.
     pub(crate) fn log_bytes(&self) -> u64 {
-        self.applied_bytes - self.last_cut().bytes
+        let applied = self.places.behind(self.applied);
+        applied.saturating_sub(self.last_cut().place)
     }
 
     /// Writes executed since the last snapshot was cut.
@@ -210,11 +220,13 @@ impl Compaction {
         });
     }
 
-    /// What was asked for is there already: the state has not changed since the last one.
+    /// What is due is there already: the state has not changed since the last one, only the log has.
     pub(crate) fn end_unchanged(&mut self, now: Now) {
         self.is_wanted = false;
+        let cut = self.cut_now();
         if let Some(last) = &mut self.last {
             last.wall_ms = now.wall_ms;
+            last.cut = cut;
         }
         self.end(Ok(()), 0);
     }
@@ -265,7 +277,7 @@ impl Compaction {
         {
             cut_to = needed.max(self.place_before(self.held_bytes_max(config)));
         }
-        self.marks.retain(|&(index, _)| index > cut_to);
+        self.places.cut(cut_to);
         cut_to
     }
 
@@ -281,13 +293,12 @@ impl Compaction {
         let Some(last) = self.last else {
             return LogIndex(0);
         };
-        let spare = self.applied_bytes.saturating_sub(bytes);
-        if last.cut.bytes <= spare {
+        let spare = self.places.end().saturating_sub(bytes);
+        if last.cut.place <= spare {
             return last.last.index;
         }
-        let fits = |&&(index, bytes): &&(LogIndex, u64)| bytes <= spare && index <= last.last.index;
-        let mark = self.marks.iter().take_while(fits).last();
-        mark.map_or(LogIndex(0), |&(index, _)| index)
+        let entry = self.places.entry_before(spare, last.last.index);
+        entry.unwrap_or_default()
     }
 
     /// How much log makes a snapshot due.
@@ -310,7 +321,7 @@ impl Compaction {
 
     fn cut_now(&self) -> Cut {
         Cut {
-            bytes: self.applied_bytes,
+            place: self.places.behind(self.applied),
             entries: self.applied_entries,
             changes: self.changes,
         }
@@ -319,6 +330,7 @@ impl Compaction {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use raft::{ConfState, NodeId, Term};
 
     use super::*;
@@ -339,11 +351,17 @@ mod tests {
         }
     }
 
-    /// Entries of 100 bytes up to `last`, and a snapshot of them.
+    /// A record of 104 bytes.
+    fn entry(index: u64) -> Record {
+        Record::entry(1, 1, index, 0, 0, Bytes::from(vec![7; 40]))
+    }
+
+    /// Entries up to `last`, and a snapshot of them.
     fn after(config: &Config, last: u64) -> Compaction {
         let mut compaction = Compaction::default();
         for index in 1..=last {
-            compaction.note_applied(config, LogIndex(index), 100);
+            compaction.note_written(config, &[entry(index)]);
+            compaction.note_applied(LogIndex(index));
         }
         let last = EntryId {
             term: Term(1),
@@ -358,7 +376,7 @@ mod tests {
     fn a_tail_is_kept_behind_the_cut() {
         let config = config();
         let cut = after(&config, 1000).cut_to(&config, None).0;
-        assert!((980..=984).contains(&cut), "{cut}");
+        assert!((980..=985).contains(&cut), "{cut}");
     }
 
     #[test]
@@ -369,10 +387,10 @@ mod tests {
                 .cut_to(&config, Some(LogIndex(needed)))
                 .0
         };
-        // Twice 10 000 bytes and the tail are 216 entries.
+        // Twice 10 000 bytes and the tail are 208 entries.
         assert_eq!(cut_for(900), 900);
-        assert!((980..=984).contains(&cut_for(2000)));
-        assert!((780..=784).contains(&cut_for(1)), "{}", cut_for(1));
+        assert!((980..=985).contains(&cut_for(2000)));
+        assert!((788..=792).contains(&cut_for(1)), "{}", cut_for(1));
     }
 
     #[test]
@@ -380,7 +398,7 @@ mod tests {
         let config = config();
         let mut compaction = after(&config, 1000);
         let cut = compaction.cut_to(&config, Some(LogIndex(900)));
-        assert!(compaction.marks.iter().all(|&(index, _)| index > cut));
+        assert_eq!(compaction.places.entry_before(u64::MAX, cut), None);
         let meta = SnapshotMeta {
             last: EntryId {
                 term: Term(2),
@@ -390,6 +408,41 @@ mod tests {
             conf: ConfState::of_voters([NodeId(1)]),
         };
         compaction.note_loaded(&meta, 1);
-        assert_eq!(compaction.marks.len(), 1);
+        let marked = compaction.places.entry_before(u64::MAX, LogIndex(u64::MAX));
+        assert_eq!(marked, Some(meta.last.index));
+    }
+
+    #[test]
+    fn records_that_are_no_entries_make_a_snapshot_due() {
+        let config = config();
+        let mut compaction = after(&config, 100);
+        let state = Record::state(1, Bytes::from(vec![7; 40]));
+        for _ in 0..96 {
+            compaction.note_written(&config, std::slice::from_ref(&state));
+        }
+        assert!(!compaction.is_due(&config, NOW));
+        compaction.note_written(&config, &[state]);
+        assert!(compaction.is_due(&config, NOW));
+        // There is no other state to be written, but the log can be cut.
+        compaction.end_unchanged(NOW);
+        assert!(!compaction.is_due(&config, NOW));
+        assert!(compaction.cut_to(&config, None) >= LogIndex(99));
+    }
+
+    #[test]
+    fn a_log_that_waits_to_be_applied_makes_no_snapshot_due() {
+        let config = config();
+        let mut compaction = after(&config, 100);
+        let entries: Vec<Record> = (101..=1000).map(entry).collect();
+        compaction.note_written(&config, &entries);
+        assert!(!compaction.is_due(&config, NOW));
+        for index in 101..=190 {
+            compaction.note_applied(LogIndex(index));
+            assert!(!compaction.is_due(&config, NOW));
+        }
+        for index in 191..=200 {
+            compaction.note_applied(LogIndex(index));
+        }
+        assert!(compaction.is_due(&config, NOW));
     }
 }

@@ -69,6 +69,7 @@ mod format_tests;
 mod gateway;
 mod head;
 mod kinds;
+mod log_places;
 mod machine;
 mod membership;
 mod message;

@@ -551,13 +551,14 @@ impl Replica {
             if !envelopes.is_empty() {
                 self.held.push_back((persist.write, envelopes));
             }
+            let group = self.node.config.group;
+            let records = storage::records(group, &persist, self.raft.snapshot().time_ms);
+            self.node
+                .compaction
+                .note_written(&self.node.config, &records);
             output.writes.push(Write {
                 id: persist.write,
-                records: storage::records(
-                    self.node.config.group,
-                    &persist,
-                    self.raft.snapshot().time_ms,
-                ),
+                records,
                 sync: persist.sync,
             });
         }

@@ -54,8 +54,8 @@ const PEER_IDLE_MIN: Duration = Duration::from_secs(2);
 /// That time in election timeouts, where those are long.
 const PEER_IDLE_ELECTIONS: u32 = 10;
 
-/// Segments of the log beside those with entries that are needed: the one being written, one prepared,
-/// and two that are about to be removed.
+/// Segments of the log beside those that are full of what is needed: the first one, the one being
+/// written, and one prepared; and one because records do not fill a segment to its end.
 const SPARE_SEGMENTS: u64 = 4;
 
 /// Batches of this gateway that are not applied may hold this many entries' worth of bytes.
@@ -158,6 +158,7 @@ impl Server {
             snapshots,
             log,
             recovered,
+            places,
             addresses,
         } = open_storage(config, cluster, &vfs, &mut data_dir)?;
 
@@ -171,7 +172,8 @@ impl Server {
         };
         let client_addr = replica_config.client_addr.clone();
         let newest = snapshots.last();
-        let replica = Replica::new(replica_config, recovered, snapshots.loaded, clock.now())?;
+        let mut replica = Replica::new(replica_config, recovered, snapshots.loaded, clock.now())?;
+        replica.log_recovered(&places);
 
         let poll = Poll::new().map_err(ServeError::system("create an event queue"))?;
         let waker = Waker::new(poll.registry(), Source::Waker.token())

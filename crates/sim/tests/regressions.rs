@@ -9,7 +9,7 @@ use sim::report::RunOptions;
 use sim::world;
 
 /// The profile, the seed, and what went wrong in it.
-const SEEDS: [(Profile, u64, &str); 4] = [
+const SEEDS: [(Profile, u64, &str); 5] = [
     (
         Profile::Default,
         4_075_823_514_705,
@@ -29,6 +29,11 @@ const SEEDS: [(Profile, u64, &str); 4] = [
         Profile::Default,
         829_798_763_062,
         "the same, with a follower that had applied all",
+    ),
+    (
+        Profile::Default,
+        8_641_137_302_963,
+        "a node that went through a long log left nearly empty segments of its own behind",
     ),
 ];
 

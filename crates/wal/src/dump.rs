@@ -8,6 +8,7 @@ use vfs::Vfs;
 
 use crate::decision::{Behind, Stop};
 use crate::format::{DiskKind, SegmentHeader, segment_number, segment_seed};
+use crate::oldest::{self, OLDEST_NAME};
 use crate::segment::reader::{Reader, Step};
 use crate::verify::{OfflineError, log_dir, read_segment_header};
 
@@ -27,6 +28,11 @@ pub enum DumpLine {
     },
     /// An intact record.
     Record(DumpRecord),
+    /// `OLDEST` says so.
+    Oldest {
+        /// The oldest segment that is needed.
+        segment: u64,
+    },
     /// The records of a segment end, or stop being intact.
     Stop {
         /// The segment.
@@ -87,6 +93,7 @@ pub fn dump(
             source,
         }
     };
+    let mut identity = None;
     for name in vfs.list(&dir).map_err(io("list", &dir))? {
         let Some(segment) = name.to_str().and_then(segment_number) else {
             continue;
@@ -96,9 +103,17 @@ pub fn dump(
             None => line(DumpLine::Headless { segment }),
             Some((header, chain)) => {
                 line(DumpLine::Segment(header));
+                identity = Some(header.identity);
                 dump_segment(vfs, &path, segment, &header, chain, line)
                     .map_err(io("read", &path))?;
             }
+        }
+    }
+    if let Some(identity) = identity {
+        let path = dir.join(OLDEST_NAME);
+        let oldest = oldest::read(vfs, &dir, identity).map_err(io("read", &path))?;
+        if let Some(segment) = oldest {
+            line(DumpLine::Oldest { segment });
         }
     }
     Ok(())
@@ -173,6 +188,10 @@ impl fmt::Display for DumpLine {
                 header.previous_chain
             ),
             DumpLine::Headless { segment } => write!(formatter, "segment {segment} has no header"),
+            DumpLine::Oldest { segment } => write!(
+                formatter,
+                "{OLDEST_NAME}: segments before {segment} are not needed"
+            ),
             DumpLine::Record(record) => write!(formatter, "{record}"),
             DumpLine::Stop {
                 segment,

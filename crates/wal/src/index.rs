@@ -138,6 +138,12 @@ impl GroupIndex {
         self.runs.first().map(|run| run.segment)
     }
 
+    /// Index, segment and offset of each entry held, in order.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (u64, u64, u64)> + '_ {
+        self.spots_from(self.first())
+            .map(|entry| (entry.index, entry.segment, u64::from(entry.spot.offset)))
+    }
+
     /// Whether entries that the group should hold are in segments that are not there.
     pub(crate) fn lacks_entries(&self) -> bool {
         self.absent.is_some()

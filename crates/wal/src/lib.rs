@@ -75,6 +75,7 @@ pub mod data_dir;
 pub mod decision;
 pub mod format;
 pub mod known_peers;
+pub mod oldest;
 
 mod damage;
 mod dump;

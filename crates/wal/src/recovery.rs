@@ -14,11 +14,15 @@ use vfs::Vfs;
 use crate::decision::{Behind, Next, Stop, StopSeen, StopVerdict, judge_stop};
 use crate::format::{FORMAT_VERSION, SegmentHeader, segment_name, segment_seed};
 use crate::index::GroupIndex;
-use crate::recovery::files::{SegmentFile, judge_files, list_files};
+use crate::oldest::{self, OLDEST_NAME};
+use crate::recovery::files::{SegmentFile, judge_files, list_files, oldest_needed};
 pub(crate) use crate::recovery::repair::repair;
 use crate::remove::Closed;
 use crate::segment::reader::{Reader, Step};
 use crate::{Damage, Identity, OpenError, Record, Why};
+
+/// How finely the places of entries are told: see [`GroupLog::places`].
+const PLACES_PER_SEGMENT: u64 = 16;
 
 /// What a log held when it was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,6 +62,10 @@ pub struct GroupLog {
     pub last_stamp: u64,
     /// Bytes of the bodies of the entries held.
     pub bytes: u64,
+    /// Where some of the entries held are, in order: an index, and the bytes that the log's segments have
+    /// from its record on to the end of the log. The first entry of each segment is among them, and
+    /// enough others that a sixteenth of a segment is the most between two of them and a record.
+    pub places: Vec<(u64, u64)>,
     /// Of the entries held, those with [`crate::Options::keep_tag`] as their tag, in order.
     pub tagged: Vec<Record>,
 }
@@ -110,6 +118,8 @@ pub(crate) struct Examination {
     pub(crate) rotten_spares: Vec<u64>,
     /// Files that hold nothing and are in the way.
     pub(crate) discards: Vec<PathBuf>,
+    /// The oldest segment that is needed.
+    pub(crate) oldest: u64,
     /// All segment files seen, in order.
     pub(crate) files: Vec<u64>,
     /// Those before the oldest segment that is needed: number and length.
@@ -186,7 +196,16 @@ pub(crate) fn examine(
     examination: &mut Examination,
 ) -> Result<(), ExamineError> {
     let files = list_files(vfs, dir, examination)?;
+    let said = oldest::read(vfs, dir, identity).map_err(|source| ExamineError::Io {
+        operation: "read",
+        path: dir.join(OLDEST_NAME),
+        source,
+    })?;
+    examination.oldest = oldest_needed(&files, said);
     let in_use = judge_files(&files, identity, spare_bytes, examination)?;
+    if let (Some(segment), []) = (said, in_use.as_slice()) {
+        return Err(damaged(segment, 0, Why::Missing));
+    }
     for (position, file) in in_use.iter().enumerate() {
         let next = in_use
             .get(position + 1)
@@ -316,6 +335,34 @@ impl Examination {
         closed.collect()
     }
 
+    /// See [`GroupLog::places`].
+    fn places(&self, index: &GroupIndex) -> Vec<(u64, u64)> {
+        let mut places = Vec::new();
+        let mut behind = 0;
+        let mut ends = BTreeMap::new();
+        for (position, read) in self.segments.iter().rev().enumerate() {
+            let is_last = position == 0;
+            let bytes = if is_last {
+                read.end
+            } else {
+                read.header.segment_bytes
+            };
+            behind += bytes;
+            ends.insert(read.header.segment, (behind, bytes / PLACES_PER_SEGMENT));
+        }
+        let mut before: Option<(u64, u64)> = None;
+        for (entry, segment, offset) in index.places() {
+            let is_apart = |(other, at): (u64, u64), apart| other != segment || offset - at > apart;
+            if let Some(&(behind, apart)) = ends.get(&segment)
+                && before.is_none_or(|before| is_apart(before, apart))
+            {
+                places.push((entry, behind - offset));
+                before = Some((segment, offset));
+            }
+        }
+        places
+    }
+
     /// The examination's outcome as callers see it.
     pub(crate) fn recovery(&self) -> Recovery {
         let groups = self.groups.iter().map(|(group, index)| {
@@ -328,6 +375,7 @@ impl Examination {
                 term_runs: index.term_runs().to_vec(),
                 last_stamp: index.last_stamp(),
                 bytes: index.bytes(),
+                places: self.places(index),
                 tagged: self.tagged.get(group).cloned().unwrap_or_default(),
             };
             (*group, log)

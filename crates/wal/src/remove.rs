@@ -5,9 +5,9 @@
 //! A segment is not needed when every group's log begins behind it, which [`crate::RecordKind::Base`]
 //! records bring about. It is removed only when nobody can ever miss it:
 //!
-//! 1. the base records are durable: the segment that has them is synced before the next one is begun;
-//! 2. the next segment's header names the oldest segment that is needed, and is synced: from then on
-//!    recovery knows that older ones may be absent;
+//! 1. the base records are durable: the segment that has them is synced;
+//! 2. `OLDEST`, or the header of the next segment if one is begun before, names the oldest segment that
+//!    is needed, durably: from then on recovery knows that older ones may be absent;
 //! 3. the older files are unlinked, one a step, each unlink made durable alone.
 //!
 //! A crash between any two of these leaves a log that recovery accepts. What an interrupted removal
@@ -15,8 +15,13 @@
 //!
 //! # Where reading may begin
 //!
-//! At a segment whose carries are durable and name the base: not at the one that is just begun, whose
+//! At a segment whose carries are durable and name the base: not at the one that is being begun, whose
 //! carries follow its header, and not at one of format version 1.
+//!
+//! # Why no segment is begun early
+//!
+//! It would give up the rest of the one before. A log of which a little becomes useless again and again,
+//! as when a node goes through a long log after a start, would consist of nearly empty segments.
 
 use std::collections::VecDeque;
 use std::io;
@@ -24,17 +29,10 @@ use std::io;
 use buggify::Canary;
 
 use crate::WalError;
-use crate::format::{SEGMENT_BYTES_MIN, SEGMENT_HEADER_BYTES, VERSION_WITH_BASES, segment_name};
+use crate::format::{VERSION_WITH_BASES, segment_name};
 use crate::log::Wal;
-use crate::reserve::PrepareError;
+use crate::oldest;
 use crate::segment::writer::Writer;
-
-/// How many segments must become removable for a new one to be begun early on their account. The rest of
-/// the segment at hand is given up then, so that one alone is not worth it.
-const REMOVABLE_SEGMENTS_MIN: u64 = 2;
-
-/// Room in a segment that is begun on a full disk, for what cannot be refused until there is space.
-const SHORT_SEGMENT_ROOM: u64 = 16 << 10;
 
 /// A segment whose records are complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +48,7 @@ pub(crate) struct Closed {
 /// The segments before the one that is being written.
 #[derive(Debug, Default)]
 pub(crate) struct Segments {
-    /// The oldest segment that a durable header says is needed.
+    /// The oldest segment that a durable header, or `OLDEST`, says is needed.
     pub(crate) oldest: u64,
     /// Those from there on, in order.
     pub(crate) closed: VecDeque<Closed>,
@@ -68,6 +66,11 @@ impl Segments {
             end: writer.end,
             chain: writer.chain,
         });
+        self.advance(oldest);
+    }
+
+    /// It is durable that `oldest` is the oldest segment that is needed.
+    fn advance(&mut self, oldest: u64) {
         self.oldest = oldest;
         while let Some(first) = self.closed.front().filter(|first| first.segment < oldest) {
             self.obsolete
@@ -85,13 +88,12 @@ impl Segments {
 
 impl Wal {
     /// Does one bounded step of removing segments that no group needs any more: unlinks one file, or
-    /// begins a new segment early, so that its header allows it. `false` if there is nothing to do now.
-    /// Call it when there is nothing else to do.
+    /// says durably that older ones may go. `false` if there is nothing to do now. Call it when there is
+    /// nothing else to do.
     ///
     /// A segment becomes removable by base records that are durable; see
-    /// [`RecordKind::Base`](crate::RecordKind::Base). On a full disk a short segment is begun if no
-    /// other fits; if not even that does, nothing is removed until something else frees a little space.
-    /// A failure latches.
+    /// [`RecordKind::Base`](crate::RecordKind::Base). It takes no space but that of a small file: if not
+    /// even that is there, nothing is removed until something else frees a little. A failure latches.
     pub fn remove_obsolete(&mut self) -> Result<bool, WalError> {
         self.check_latch()?;
         let result = self.remove_step();
@@ -99,7 +101,7 @@ impl Wal {
         result
     }
 
-    /// Bytes that the log's files take on disk: the segments that are there, be they needed or not, and
+    /// Bytes that the log's segments take on disk: those that are there, be they needed or not, and
     /// those that are prepared.
     pub fn disk_bytes(&self) -> u64 {
         self.segments.bytes() + self.writer.segment_bytes + self.reserve.bytes()
@@ -120,42 +122,20 @@ impl Wal {
             self.segments.closed.pop_front();
             return Ok(true);
         }
-        let removable = oldest - self.segments.oldest;
-        if removable == 0 {
+        if oldest == self.segments.oldest {
             return Ok(false);
         }
-        if self.reserve.allocated() == 0 {
-            match self.reserve.begin() {
-                Ok(()) => {}
-                Err(PrepareError::NoSpace) => return self.rotate_on_full_disk(),
-                Err(error) => return Err(prepare_failed(error)),
+        // The base records, and the carries of the segment at hand.
+        self.sync()?;
+        match oldest::write(self.vfs.as_ref(), &self.dir, self.identity, oldest) {
+            Ok(()) => {}
+            Err(error) if vfs::is_no_space(&error) => return Ok(false),
+            Err(source) => {
+                let segment = self.segments.oldest;
+                return Err(WalError::Remove { segment, source });
             }
         }
-        if removable < REMOVABLE_SEGMENTS_MIN {
-            return Ok(false);
-        }
-        match self.reserve.ensure(1) {
-            Ok(()) => self.rotate()?,
-            Err(PrepareError::NoSpace) => return Ok(false),
-            Err(error) => return Err(prepare_failed(error)),
-        }
-        Ok(true)
-    }
-
-    /// Begins a segment that is just long enough for what it begins with and a little more, so that
-    /// others can be removed where not even one of the usual length fits: a full disk would stay
-    /// full otherwise.
-    fn rotate_on_full_disk(&mut self) -> Result<bool, WalError> {
-        let needed = SEGMENT_HEADER_BYTES as u64 + self.carried_bytes_max(&[]);
-        let segment_bytes = (needed + SHORT_SEGMENT_ROOM).next_multiple_of(SEGMENT_BYTES_MIN);
-        if segment_bytes >= self.options.segment_bytes {
-            return Ok(false);
-        }
-        match self.reserve.make_short(segment_bytes) {
-            Ok(()) => self.rotate()?,
-            Err(PrepareError::NoSpace) => return Ok(false),
-            Err(error) => return Err(prepare_failed(error)),
-        }
+        self.segments.advance(oldest);
         Ok(true)
     }
 
@@ -170,8 +150,8 @@ impl Wal {
         self.vfs.sync_dir(&self.dir).map_err(failed)
     }
 
-    /// The oldest segment that is needed once all that was appended is durable, as the header of the next
-    /// segment may say it.
+    /// The oldest segment that is needed once all that was appended is durable, as `OLDEST` or the header
+    /// of the next segment may say it.
     pub(crate) fn oldest_for_next(&self) -> u64 {
         let current = self.writer.segment;
         let needed = self
@@ -192,13 +172,5 @@ impl Wal {
             return self.segments.oldest;
         }
         needed.max(self.segments.oldest)
-    }
-}
-
-/// A segment that could not be prepared for another reason than space.
-fn prepare_failed(error: PrepareError) -> WalError {
-    match error {
-        PrepareError::NoSpace => WalError::Full,
-        PrepareError::Io { segment, source } => WalError::Prepare { segment, source },
     }
 }

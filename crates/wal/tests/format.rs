@@ -233,6 +233,23 @@ fn identity_file_is_as_documented() {
 }
 
 #[test]
+fn oldest_file_is_as_documented() {
+    let rows = table("`OLDEST` has 48 bytes");
+    assert_rows_are_gapless(&rows, wal::oldest::OLDEST_BYTES);
+    let disk = MemVfs::new(1);
+    write_fixture(&disk);
+    let bytes = disk.contents(&common::dir().join("OLDEST")).unwrap();
+    assert_eq!(field(&rows, "magic", &bytes), wal::oldest::OLDEST_MAGIC);
+    let version = wal::oldest::OLDEST_VERSION.to_le_bytes();
+    assert_eq!(field(&rows, "version", &bytes), version);
+    let cluster = IDENTITY.cluster.to_le_bytes();
+    assert_eq!(field(&rows, "cluster", &bytes), cluster);
+    assert_eq!(field(&rows, "node", &bytes), IDENTITY.node.to_le_bytes());
+    let checksum = crc32c::crc32c(&bytes[..44]).to_le_bytes();
+    assert_eq!(field(&rows, "checksum", &bytes), checksum);
+}
+
+#[test]
 fn peers_file_is_as_documented() {
     let header = table("`PEERS` has a header");
     assert_rows_are_gapless(&header, wal::known_peers::PEERS_HEADER_BYTES);
@@ -349,7 +366,7 @@ fn write_fixture(disk: &MemVfs) {
 }
 
 /// A fixture's files, as they would lie in [`common::dir`].
-fn fixture(version: u32) -> Option<Vec<(PathBuf, Vec<u8>)>> {
+fn fixture(version: &str) -> Option<Vec<(PathBuf, Vec<u8>)>> {
     let files = std::fs::read_dir(fixture_dir(version)).ok()?;
     let mut stored: Vec<(PathBuf, Vec<u8>)> = files
         .map(|entry| entry.unwrap().path())
@@ -364,11 +381,11 @@ fn fixture(version: u32) -> Option<Vec<(PathBuf, Vec<u8>)>> {
     Some(stored)
 }
 
-fn fixture_dir(version: u32) -> PathBuf {
+fn fixture_dir(version: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/format-{version}"))
 }
 
-fn open_fixture(version: u32) -> (MemVfs, Wal, wal::Recovery) {
+fn open_fixture(version: &str) -> (MemVfs, Wal, wal::Recovery) {
     let disk = MemVfs::new(1);
     common::restore(&disk, &fixture(version).unwrap());
     let (log, recovery) = common::open(&disk).unwrap();
@@ -393,7 +410,7 @@ fn check_format_1(log: &Wal, recovery: &wal::Recovery) {
 
 #[test]
 fn log_of_format_1_is_read_and_continued() {
-    let (disk, mut log, recovery) = open_fixture(1);
+    let (disk, mut log, recovery) = open_fixture("1");
     assert_eq!((recovery.segments, recovery.torn_bytes_cut), (3, None));
     check_format_1(&log, &recovery);
     log.append(&[entry_of(4, 24, 700)]).unwrap();
@@ -437,17 +454,31 @@ fn log_of_format_2_is_read_and_written_as_ever() {
     let fresh = MemVfs::new(1);
     write_fixture(&fresh);
     let fresh = common::image(&fresh);
-    if fixture(2).is_none() && std::env::var_os("QUORATE_WRITE_FIXTURES").is_some() {
-        std::fs::create_dir_all(fixture_dir(2)).unwrap();
+    if fixture("2-oldest").is_none() && std::env::var_os("QUORATE_WRITE_FIXTURES").is_some() {
+        std::fs::create_dir_all(fixture_dir("2-oldest")).unwrap();
         for (path, bytes) in &fresh {
-            std::fs::write(fixture_dir(2).join(path.file_name().unwrap()), bytes).unwrap();
+            std::fs::write(
+                fixture_dir("2-oldest").join(path.file_name().unwrap()),
+                bytes,
+            )
+            .unwrap();
         }
     }
     assert!(
-        fixture(2).unwrap() == fresh,
+        fixture("2-oldest").unwrap() == fresh,
         "this code writes other bytes than format 2"
     );
-    let (_, log, recovery) = open_fixture(2);
+    check_format_2("2-oldest");
+}
+
+/// As format 2 was written before there was `OLDEST`: a segment was begun early for others to go.
+#[test]
+fn log_of_format_2_without_oldest_is_read() {
+    check_format_2("2");
+}
+
+fn check_format_2(version: &str) {
+    let (_, log, recovery) = open_fixture(version);
     let group = &recovery.groups[&GROUP];
     assert_eq!(group.state.as_deref(), Some(&b"state 20"[..]));
     assert_eq!(

@@ -216,7 +216,11 @@ fn bases_and_what_they_made_useless_are_shown() {
     ])
     .unwrap();
     log.sync().unwrap();
-    assert!(log.remove_obsolete().unwrap(), "a segment is begun");
+    assert!(log.remove_obsolete().unwrap(), "it is written down");
+    for index in 41..=50 {
+        log.append(&[entry(index, BODY)]).unwrap();
+    }
+    log.sync().unwrap();
     drop(log);
     let report = verify(&disk, dir()).unwrap();
     assert!(report.is_intact());
@@ -224,7 +228,7 @@ fn bases_and_what_they_made_useless_are_shown() {
     let text = report.to_string();
     for line in [
         "segment 1: not needed any more",
-        "group 7: entries 39 to 40, last term 1, 1400 bytes; state 0 bytes",
+        "group 7: entries 39 to 50, last term 1, 8400 bytes; state 0 bytes",
         "group 7: begins behind entry 38 of term 1: the snapshot of it, or a later one, must be there",
         "group 8: entries 1001 to 1000, last term 3, 0 bytes; state 0 bytes",
     ] {
@@ -235,6 +239,7 @@ fn bases_and_what_they_made_useless_are_shown() {
         " base group 7 (1, 38) tag 0 stamp 1038 ",
         " base group 8 (3, 1000) tag 1 stamp 5 ",
         " carry group 8 (3, 1000) tag 2 stamp 5 ",
+        "OLDEST: segments before 5 are not needed",
     ] {
         assert!(lines.iter().any(|line| line.contains(part)), "{part}");
     }

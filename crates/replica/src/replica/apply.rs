@@ -31,9 +31,7 @@ impl Replica {
         };
         self.node.machine.begin_entry(entry.id.index, time_ms);
         self.node.stats.entries_applied += 1;
-        self.node
-            .compaction
-            .note_applied(&self.node.config, entry.id.index, entry.size_bytes());
+        self.node.compaction.note_applied(entry.id.index);
         match entry.kind {
             EntryKind::Noop => {}
             EntryKind::Membership => self.apply_membership(entry.id, &entry.payload),

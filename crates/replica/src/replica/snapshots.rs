@@ -33,10 +33,23 @@ impl Replica {
             return;
         }
         tracing::info!(index = meta.last.index.0, bytes, "took a snapshot");
+        self.cut_log(meta);
+        self.node.stats.snapshots_taken += 1;
+    }
+
+    /// What the log on disk held at the start, so that this run goes on counting where the one before
+    /// it ended: see [`wal::GroupLog::places`]. Without it the log is bounded by what is written to it
+    /// from now on.
+    pub fn log_recovered(&mut self, places: &[(u64, u64)]) {
+        let last = self.raft.status().last.index;
+        self.node.compaction.note_recovered(places, last);
+    }
+
+    /// Cuts the log behind the newest snapshot.
+    fn cut_log(&mut self, meta: SnapshotMeta) {
         let needed = self.needed_by_followers();
         let cut_to = self.node.compaction.cut_to(&self.node.config, needed);
         self.raft.snapshot_taken(meta, cut_to);
-        self.node.stats.snapshots_taken += 1;
         self.node.consensus.first = self.raft.status().first;
     }
 
@@ -127,6 +140,7 @@ impl Replica {
             && last.last.index == applied
         {
             self.node.compaction.end_unchanged(now);
+            self.cut_log(self.raft.snapshot().clone());
             return self.wake_savers();
         }
         let store = &self.node.machine.store;

@@ -256,7 +256,10 @@ impl World {
         };
         change(&mut config);
         let snapshot = node.stored.as_ref().map(Stored::load);
-        node.replica = Some(Replica::new(config, recovered, snapshot, now).expect("valid"));
+        let mut replica = Replica::new(config, recovered, snapshot, now).expect("valid");
+        let places = recovery.groups.get(&GROUP).map(|log| log.places.clone());
+        replica.log_recovered(&places.unwrap_or_default());
+        node.replica = Some(replica);
         for peer in 1..=count {
             if peer != id && self.node(peer).replica.is_some() {
                 self.connect(id, peer);

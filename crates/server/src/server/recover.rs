@@ -27,6 +27,8 @@ pub(super) struct Storage {
     pub(super) snapshots: snapshots::Start,
     pub(super) log: Log,
     pub(super) recovered: raft::Recovered,
+    /// Where entries are in the log: see [`wal::GroupLog::places`].
+    pub(super) places: Vec<(u64, u64)>,
     /// Peer addresses that stand in the log.
     pub(super) addresses: BTreeMap<NodeId, String>,
 }
@@ -69,6 +71,7 @@ pub(super) fn open_storage(
         source,
     })?;
     let addresses = storage::addresses(log);
+    let places = log.map(|log| log.places.clone()).unwrap_or_default();
     let log = Log {
         wal,
         dir,
@@ -79,6 +82,7 @@ pub(super) fn open_storage(
         snapshots,
         log,
         recovered,
+        places,
         addresses,
     })
 }

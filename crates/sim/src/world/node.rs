@@ -228,7 +228,8 @@ impl Node {
         let vfs: Arc<dyn vfs::Vfs> = Arc::new(self.vfs.clone());
         let Opened { snapshots, loaded } = Snapshots::open(vfs, self.is_damaged)?;
         let snapshot = loaded.as_ref().map(|loaded| loaded.meta.last);
-        let replica = Replica::new(config, recovered, loaded, now).map_err(refused)?;
+        let mut replica = Replica::new(config, recovered, loaded, now).map_err(refused)?;
+        replica.log_recovered(group.map_or(&[], |group| &group.places));
         let state = snapshot.map(|last| (last.index, replica.state_hash()));
         self.process = Some(Process {
             replica,

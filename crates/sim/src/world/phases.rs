@@ -28,6 +28,9 @@ const SEARCH_STEPS_MAX: u64 = 60_000;
 /// messages of it.
 const CATCH_UP_ROUNDS: usize = 300;
 
+/// What a segment begins with: header and carry.
+const SEGMENT_BEGIN_BYTES: u64 = 1024;
+
 /// How often the world looks whether what it waits for has come.
 const LOOK_US: u64 = 20_000;
 
@@ -161,11 +164,14 @@ impl World {
             let due = share
                 .max(config.snapshot_log_bytes_min)
                 .min(config.snapshot_log_bytes_max);
-            // The log since the last snapshot and while it is written, and twice as much for followers
-            // on their way; records are larger than entries.
-            let log = 4 * due + config.log_tail_bytes;
-            // Beginning a segment wastes the rest of the one before. This is to find what is never freed.
-            let most = 4 * log + 16 * segment_bytes;
+            // The log behind the last snapshot, as much again while the next is written, and twice as
+            // much for followers on their way; the tail, which is measured in sixteenths.
+            let tail_bytes = config.log_tail_bytes + config.log_tail_bytes / 16;
+            let records_bytes = 4 * due + tail_bytes;
+            // Two segments in a row hold more than one can (wal's FORMAT.md). The first and the last
+            // are not full, and two may be prepared.
+            let two_hold_bytes = segment_bytes - 2 * SEGMENT_BEGIN_BYTES;
+            let most = ((2 * records_bytes).div_ceil(two_hold_bytes) + 4) * segment_bytes;
             let is_late = metrics.snapshot_failed || metrics.log_bytes_since_snapshot > 2 * due;
             if held > most && !is_late {
                 let first = metrics.first_index;

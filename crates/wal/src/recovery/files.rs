@@ -10,6 +10,7 @@ use crate::format::{
     END_MARK, FORMAT_VERSION, PREPARING_SUFFIX, SEGMENT_BYTES_MAX, SEGMENT_HEADER_BYTES,
     SegmentHeader, segment_number,
 };
+use crate::oldest::OLDEST_NEW_NAME;
 use crate::recovery::{Examination, ExamineError, damaged};
 use crate::segment::reader::{Reader, is_zeros};
 use crate::{Identity, Why};
@@ -43,7 +44,7 @@ pub(super) fn list_files(
     for name in vfs.list(dir).map_err(io("list", dir))? {
         let path = dir.join(&name);
         let Some(name) = name.to_str() else { continue };
-        if name.ends_with(PREPARING_SUFFIX) {
+        if name.ends_with(PREPARING_SUFFIX) || name == OLDEST_NEW_NAME {
             examination.discards.push(path);
         } else if let Some(number) = segment_number(name) {
             let file = vfs.open_read(&path).map_err(io("open", &path))?;
@@ -88,7 +89,7 @@ pub(super) fn judge_files<'a>(
         .filter(|file| file.header.is_ok())
         .map(|file| file.number)
         .max();
-    let oldest = oldest_needed(files);
+    let oldest = examination.oldest;
     let mut in_use: Vec<&SegmentFile> = Vec::new();
     let mut expected = oldest;
     let mut is_discarding = false;
@@ -133,11 +134,11 @@ pub(super) fn judge_files<'a>(
     Ok(in_use)
 }
 
-/// The oldest segment that the newest header says is needed.
-fn oldest_needed(files: &[SegmentFile]) -> u64 {
+/// The oldest segment that is needed: as the newest header says, or as `OLDEST` has `said` since.
+pub(super) fn oldest_needed(files: &[SegmentFile], said: Option<u64>) -> u64 {
     let newest = files.iter().rev().find_map(|file| {
         let (header, _) = file.header.as_ref().ok()?;
-        Some(header.oldest.min(file.number))
+        Some(header.oldest.max(said.unwrap_or(0)).min(file.number))
     });
     newest.unwrap_or(1)
 }

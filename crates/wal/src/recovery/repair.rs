@@ -52,7 +52,7 @@ pub(crate) fn repair(
         .map_or(1, |last| last.header.segment.saturating_add(1))
         .saturating_add(spares.len() as u64);
     let segments = Segments {
-        oldest: last_in_use.map_or(1, |last| last.header.oldest),
+        oldest: last_in_use.map_or(1, |_| examination.oldest),
         closed: examination.closed(),
         obsolete: examination.obsolete.iter().copied().collect(),
     };
