@@ -154,6 +154,12 @@ pub enum Fact<'a> {
         /// Those that end before this index.
         below: LogIndex,
     },
+    /// The newest snapshot of a node turned out to be damaged or gone: another of the same position may
+    /// be written.
+    SnapshotLost {
+        /// The node.
+        node: NodeId,
+    },
     /// The state of a node after an entry: when a snapshot of it is cut, or was loaded.
     State {
         /// The node.

@@ -94,9 +94,9 @@ impl Judges {
                 self.exactly_once.see(fact, shadow)
             }
             Fact::Begin { .. } => self.term_monotonic.see(fact, shadow),
-            Fact::SnapshotDurable { .. } | Fact::SnapshotsRemoved { .. } => {
-                self.snapshots.see(fact, shadow)
-            }
+            Fact::SnapshotDurable { .. }
+            | Fact::SnapshotsRemoved { .. }
+            | Fact::SnapshotLost { .. } => self.snapshots.see(fact, shadow),
             Fact::State { .. } => self.state_hash.see(fact, shadow),
             Fact::Persisted { .. } | Fact::Damaged { .. } => Ok(()),
         }

@@ -100,6 +100,7 @@ impl Shadow {
             Fact::Sent { .. }
             | Fact::Refused { .. }
             | Fact::Answered { .. }
+            | Fact::SnapshotLost { .. }
             | Fact::State { .. } => {}
         }
     }

@@ -116,6 +116,8 @@ impl World {
                 detail: format!("n{} is to send a snapshot: {reason}", node + 1),
             });
         }
+        let id = self.nodes[node].id;
+        self.see(&Fact::SnapshotLost { node: id });
         self.input(node, |replica, now| {
             replica.snapshot_lost(now);
             replica.request_snapshot(now);

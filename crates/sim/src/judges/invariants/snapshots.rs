@@ -3,7 +3,7 @@
 //! that was durable; and none is removed before a newer one is durable (paper, section 7; hashicorp raft
 //! issue 43, openraft pull requests 559 and 561).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use raft::{EntryId, LogIndex, NodeId};
 use wal::RecordKind;
@@ -15,6 +15,8 @@ use crate::judges::{Fact, Judge, Shadow, Violation, violation};
 pub struct Snapshots {
     /// By node, the last snapshot that this run of it has taken.
     taken: BTreeMap<NodeId, LogIndex>,
+    /// The nodes whose last snapshot turned out to be damaged or gone, and that have taken none since.
+    lost: BTreeSet<NodeId>,
 }
 
 impl Snapshots {
@@ -40,8 +42,9 @@ impl Snapshots {
             });
         }
         let before = self.taken.insert(node, last.index);
-        // One that turned out to be damaged may be written once more, at the same position.
-        if before.is_some_and(|before| before > last.index) {
+        // One that turned out to be damaged is written once more, be there a newer position or not.
+        let is_again = self.lost.remove(&node) && before == Some(last.index);
+        if before.is_some_and(|before| before >= last.index) && !is_again {
             return violation(self, || {
                 format!("{node} took a snapshot to {last}, after one to {before:?}")
             });
@@ -105,8 +108,13 @@ impl Judge for Snapshots {
             Fact::SnapshotsRemoved { node, below } if !shadow.node(node).damaged => {
                 self.base(node, below, shadow)
             }
+            Fact::SnapshotLost { node } => {
+                self.lost.insert(node);
+                Ok(())
+            }
             Fact::Started { node, snapshot, .. } => {
                 self.taken.remove(&node);
+                self.lost.remove(&node);
                 match shadow.node(node).damaged {
                     true => Ok(()),
                     false => self.started(node, snapshot.unwrap_or_default().index, shadow),
@@ -203,6 +211,17 @@ mod tests {
         made_up.snapshot(1, id(2));
         made_up.snapshot(1, id(1));
         made_up.fired("n1 took a snapshot to 1@t1, after one to");
+    }
+
+    #[test]
+    fn a_snapshot_is_taken_again_only_where_the_last_one_was_lost() {
+        let mut made_up = made_up();
+        made_up.snapshot(1, id(2));
+        made_up.show(&Fact::SnapshotLost { node: NodeId(1) });
+        made_up.snapshot(1, id(2));
+        made_up.is_well();
+        made_up.snapshot(1, id(2));
+        made_up.fired("n1 took a snapshot to 2@t1, after one to");
     }
 
     #[test]
