@@ -76,6 +76,36 @@ fn judge(disk: &MemVfs, progress: Progress, context: &str) {
         let count = directory.list().expect("readable").len();
         assert_eq!(count, 1, "{context}");
     }
+    // Whoever found it builds on it: it does not go with the next loss of power.
+    disk.crash(Crash::LoseUnsynced);
+    let directory = try_directory(disk, "/snapshots").expect("the power is back");
+    let again = directory.newest_good(CLUSTER, GROUP).expect("readable");
+    let again = again.good.map(|found| found.meta.index);
+    assert_eq!(again, Some(index), "{context}, and the power failed");
+}
+
+#[test]
+fn a_snapshot_that_a_dead_process_has_renamed_stays_when_the_power_fails() {
+    let disk = with_an_old_snapshot();
+    let directory = common::directory(&disk, "/snapshots");
+    // The last operation of writing a snapshot is the sync of the directory.
+    let before = disk.operations();
+    write(&directory, 9, &blocks_of(9));
+    let operations = disk.operations() - before;
+    let disk = with_an_old_snapshot();
+    let directory = common::directory(&disk, "/snapshots");
+    disk.halt_at_operation(disk.operations() + operations);
+    assert!(try_write(&directory, &meta(9), &blocks_of(9)).is_err());
+    let (kind, _) = disk.halted_in().expect("in its last operation");
+    assert_eq!(kind, vfs::OperationKind::SyncDirectory);
+    disk.crash(Crash::Process);
+    for crash in [Crash::LoseUnsynced, Crash::Process] {
+        let directory = try_directory(&disk, "/snapshots").expect("the power is back");
+        let newest = directory.newest_good(CLUSTER, GROUP).expect("readable");
+        let index = newest.good.map(|found| found.meta.index);
+        assert_eq!(index, Some(9), "before {crash:?}");
+        disk.crash(crash);
+    }
 }
 
 fn with_an_old_snapshot() -> MemVfs {

@@ -209,22 +209,47 @@ pub fn is_no_space(error: &io::Error) -> bool {
 
 /// Creates `dir` and whatever is missing above it so that it survives a crash: the directory above
 /// each new name is synced.
+///
+/// So is the one above the lowest directory that is there already: a process that was killed may have
+/// created it and not come so far. Names are created and synced from the top down, so all above that
+/// one are durable.
 pub fn create_dir_durable(vfs: &dyn Vfs, dir: &Path) -> io::Result<()> {
-    let mut parents: Vec<PathBuf> = Vec::new();
-    let mut missing = dir;
-    while !missing.as_os_str().is_empty() && !vfs.exists(missing)? {
-        let parent = parent_of(missing);
-        parents.push(parent.clone());
-        missing = match missing.parent() {
-            Some(above) => above,
-            None => break,
-        };
+    let mut missing: Vec<&Path> = Vec::new();
+    for path in dir.ancestors() {
+        if path.as_os_str().is_empty() {
+            break;
+        }
+        if vfs.exists(path)? {
+            sync_found_name(vfs, path)?;
+            break;
+        }
+        missing.push(path);
     }
-    vfs.create_dir_all(dir)?;
-    for parent in parents.iter().rev() {
-        vfs.sync_dir(parent)?;
+    for path in missing.into_iter().rev() {
+        vfs.create_dir_all(path)?;
+        vfs.sync_dir(&parent_of(path))?;
     }
     Ok(())
+}
+
+/// Makes the name of a directory durable that was found. Where the directory above cannot be opened or
+/// changed, or knows no sync, no earlier run of this program has made the name either.
+fn sync_found_name(vfs: &dyn Vfs, path: &Path) -> io::Result<()> {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem};
+    if path.file_name().is_none() {
+        return Ok(());
+    }
+    match vfs.sync_dir(&parent_of(path)) {
+        Err(error)
+            if matches!(
+                error.kind(),
+                InvalidInput | PermissionDenied | ReadOnlyFilesystem
+            ) =>
+        {
+            Ok(())
+        }
+        synced => synced,
+    }
 }
 
 /// The directory that holds `path`'s name; `.` for a bare relative name.

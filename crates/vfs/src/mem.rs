@@ -16,7 +16,9 @@ use crate::{File, Lock, Vfs, concatenated};
 /// What a crash does to what was written and not synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Crash {
-    /// The process died and the kernel lived: everything written is there.
+    /// The process died and the kernel lived: everything written is there for the next process to read.
+    /// What was not synced is no more durable for it: it goes with the next loss of power, unless a sync
+    /// by the next process comes before.
     Process,
     /// The power failed before the device had written anything that was not synced.
     LoseUnsynced,
@@ -55,7 +57,7 @@ impl MemVfs {
         }
     }
 
-    /// Cuts the power and turns it on again. Locks are released, handles die, a planned halt and
+    /// Ends the process, or cuts the power and turns it on again. Locks are released, handles die, a planned halt and
     /// planned faults are forgotten; capacity and sync mode stay.
     pub fn crash(&self, crash: Crash) {
         self.disk().crash(crash);

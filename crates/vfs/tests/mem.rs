@@ -5,7 +5,9 @@ use std::io;
 use std::path::Path;
 
 use proptest::prelude::*;
-use vfs::{Crash, Fault, File, MemVfs, OperationKind, SECTOR_BYTES, Vfs, is_no_space};
+use vfs::{
+    Crash, Fault, File, MemVfs, OperationKind, SECTOR_BYTES, Vfs, create_dir_durable, is_no_space,
+};
 
 const SECTOR: u64 = SECTOR_BYTES as u64;
 
@@ -51,6 +53,72 @@ fn the_death_of_a_process_loses_nothing() {
     disk.crash(Crash::Process);
     assert_eq!(&disk.contents(path()).unwrap()[10..13], b"new");
     assert!(disk.exists(Path::new("/other")).unwrap());
+}
+
+#[test]
+fn what_a_dead_process_did_not_sync_goes_with_the_next_loss_of_power() {
+    for seed in 0..20 {
+        for (crash, is_torn) in [(Crash::LoseUnsynced, false), (Crash::Torn, true)] {
+            let (disk, mut file) = with_file(seed);
+            file.write_all_at(0, b"new").unwrap();
+            disk.create(Path::new("/other")).unwrap();
+            disk.crash(Crash::Process);
+            assert_eq!(&disk.contents(path()).unwrap()[..3], b"new");
+            disk.crash(crash);
+            let found = disk.contents(path()).unwrap();
+            let is_lost = &found[..3] == b"aaa";
+            assert!(is_lost || is_torn && &found[..3] == b"new", "{found:?}");
+            assert!(is_torn || !disk.exists(Path::new("/other")).unwrap());
+        }
+    }
+}
+
+#[test]
+fn the_next_process_makes_durable_what_a_dead_one_wrote() {
+    let (disk, mut file) = with_file(1);
+    file.write_all_at(0, b"new").unwrap();
+    disk.create(Path::new("/other")).unwrap();
+    disk.crash(Crash::Process);
+    disk.open(path()).unwrap().sync_data().unwrap();
+    disk.sync_dir(Path::new("/")).unwrap();
+    disk.crash(Crash::LoseUnsynced);
+    assert_eq!(&disk.contents(path()).unwrap()[..3], b"new");
+    assert!(disk.exists(Path::new("/other")).unwrap());
+}
+
+#[test]
+fn a_failed_sync_is_still_forgotten_by_the_device_after_the_process_died() {
+    let (disk, mut file) = with_file(1);
+    file.write_all_at(0, b"new").unwrap();
+    disk.inject(OperationKind::Sync, 1, Fault::Io);
+    file.sync_data().unwrap_err();
+    disk.crash(Crash::Process);
+    assert_eq!(
+        &disk.contents(path()).unwrap()[..3],
+        b"new",
+        "the kernel has it"
+    );
+    disk.open(path()).unwrap().sync_data().unwrap();
+    disk.crash(Crash::LoseUnsynced);
+    assert_eq!(
+        &disk.contents(path()).unwrap()[..3],
+        b"aaa",
+        "its pages were clean"
+    );
+}
+
+#[test]
+fn a_directory_that_a_dead_process_made_is_made_durable_by_the_next() {
+    let dir = Path::new("/a/b/c");
+    for operation in 1..=6 {
+        let disk = MemVfs::new(1);
+        disk.halt_at_operation(operation);
+        assert!(create_dir_durable(&disk, dir).is_err(), "{operation}");
+        disk.crash(Crash::Process);
+        create_dir_durable(&disk, dir).unwrap();
+        disk.crash(Crash::LoseUnsynced);
+        assert!(disk.exists(dir).unwrap(), "killed in operation {operation}");
+    }
 }
 
 #[test]

@@ -335,11 +335,16 @@ impl Disk {
         self.epoch += 1;
         self.faults.reset();
         self.locks.clear();
+        let is_torn = match crash {
+            // The kernel lives on, and with it everything that the device does not have yet.
+            Crash::Process => return,
+            Crash::LoseUnsynced => false,
+            Crash::Torn => true,
+        };
         for directory in self.directories.values_mut() {
-            let kept = match crash {
-                Crash::Process => directory.pending.len(),
-                Crash::LoseUnsynced => 0,
-                Crash::Torn => self.random.below(directory.pending.len() as u64 + 1) as usize,
+            let kept = match is_torn {
+                false => 0,
+                true => self.random.below(directory.pending.len() as u64 + 1) as usize,
             };
             for change in directory.pending.drain(..).take(kept) {
                 change.apply(&mut directory.durable);
@@ -349,7 +354,7 @@ impl Disk {
         self.drop_unreachable_directories();
         self.collect();
         for inode in self.inodes.values_mut() {
-            inode.crash(crash, &mut self.random);
+            inode.lose_power(is_torn, &mut self.random);
         }
     }
 

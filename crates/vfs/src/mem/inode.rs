@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::io;
 
 use crate::SECTOR_BYTES;
-use crate::mem::Crash;
 use crate::mem::disk::Random;
 
 #[derive(Clone, Debug, Default)]
@@ -15,7 +14,7 @@ pub(super) struct Inode {
     durable: Vec<u8>,
     /// The writes since the last sync, oldest first, cut at sector boundaries.
     pending: Vec<Piece>,
-    /// A sync failed since the last crash: readers see what the device never gets.
+    /// A sync failed since the power was last off: readers see what the device never gets.
     has_lost_writes: bool,
 }
 
@@ -101,18 +100,17 @@ impl Inode {
             .retain(|piece| piece.offset + piece.bytes.len() <= len);
     }
 
-    /// Leaves only what the device has after a crash.
-    pub(super) fn crash(&mut self, crash: Crash, random: &mut Random) {
+    /// Leaves only what the device has when the power fails: what was synced, and of the rest nothing
+    /// or any part.
+    pub(super) fn lose_power(&mut self, is_torn: bool, random: &mut Random) {
         let is_durable = self.pending.is_empty()
             && !self.has_lost_writes
             && self.live.len() == self.durable.len();
         if is_durable {
             return;
         }
-        match crash {
-            Crash::Process => self.sync(),
-            Crash::LoseUnsynced => {}
-            Crash::Torn => self.tear(random),
+        if is_torn {
+            self.tear(random);
         }
         self.pending.clear();
         self.has_lost_writes = false;
