@@ -413,7 +413,7 @@ fn what_one_node_has_of_a_lost_cluster_is_made_a_new_one() {
     assert!(made.status.success(), "{made:?}");
     let lost = String::from_utf8_lossy(&made.stderr).into_owned();
     assert!(
-        lost.contains("Lost: every acknowledged write behind entry"),
+        lost.contains("Lost: every acknowledged write that only other nodes have"),
         "{lost}"
     );
     assert_eq!(recover(&["--yes"]).status.code(), Some(1), "it exists now");

@@ -11,7 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use raft::{HardState, LogIndex, NodeId, Term};
+use raft::{EntryId, HardState, LogIndex, NodeId, Term};
 use replica::storage;
 use snapshot::{Directory, Found, Reader, SnapshotError, Writer};
 use thiserror::Error;
@@ -171,14 +171,19 @@ impl Remains {
         self.identity.cluster
     }
 
-    /// The last entry that this node has.
-    pub fn last(&self) -> u64 {
-        self.start().1.max(self.tail_end())
+    /// The last entry that this node has. Of several nodes of a cluster, the one with the greatest has
+    /// every entry that any of them knows to be committed: terms count first (section 5.4.1).
+    pub fn last(&self) -> EntryId {
+        let (term, index) = match self.tail_end() {
+            0 => self.start(),
+            _ => self.log.last,
+        };
+        EntryId::new(term, index)
     }
 
     /// The last entry that this node knew to be committed.
-    pub fn committed(&self) -> u64 {
-        self.hard_state.commit.0.max(self.start().1)
+    pub fn committed(&self) -> LogIndex {
+        self.hard_state.commit.max(LogIndex(self.start().1))
     }
 
     /// Where the snapshot ends: term and index.
@@ -293,7 +298,7 @@ impl Remains {
             first = first.or_else(|| records.first().filter(|record| record.index == 1).cloned());
             write(&mut log, &records)?;
         }
-        let last = self.last();
+        let last = self.last().index.0;
         let term = self.hard_state.term.0.max(self.log.last.0).max(term) + 1;
         let head = self.snapshot.as_ref().map(|found| found.meta.head.clone());
         let node = NodeId(self.identity.node);
