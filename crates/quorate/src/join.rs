@@ -6,7 +6,7 @@
 
 use clap::Args;
 use resp::Value;
-use server::config::{Address, Config};
+use server::config::{Address, Config, Origin};
 use wal::Charter;
 
 use crate::{
@@ -60,6 +60,14 @@ impl JoinArguments {
             Some(_) if !config.cluster.is_empty() => Err(Failure::usage(
                 "--join and --cluster exclude each other: a node that joins is told who the members are",
             )),
+            Some(_) if !is_done && config.origin("node-id") != &Origin::Default => {
+                Err(Failure::usage(format!(
+                    "--join and --node-id {} ({}) exclude each other: the cluster chooses the id of a node that \
+                     joins; leave node-id out",
+                    config.node_id,
+                    config.origin("node-id")
+                )))
+            }
             Some(address) if !is_done => {
                 let bind = config.peer_address().to_string();
                 let charter = charter.map_or_else(|| server::begin_charter(dir, &bind), Ok);

@@ -39,6 +39,8 @@ pub enum MembershipChange {
     /// The voters and learners of the given configuration, however many differ. (Its other fields
     /// are not looked at.)
     To(ConfState),
+    /// Nobody comes, goes or votes otherwise: the entry brings a context and nothing else.
+    Keep,
 }
 
 impl MembershipChange {
@@ -52,6 +54,9 @@ impl MembershipChange {
             return Err(MembershipError::Joint);
         }
         let target = self.target(conf)?;
+        if *self == MembershipChange::Keep {
+            return Ok(target);
+        }
         check_target(conf, &target)?;
         Ok(step_towards(conf, target))
     }
@@ -85,6 +90,7 @@ impl MembershipChange {
                 target.voters.clone_from(&wanted.voters);
                 target.learners.clone_from(&wanted.learners);
             }
+            MembershipChange::Keep => {}
         }
         Ok(target)
     }
@@ -100,6 +106,7 @@ impl fmt::Display for MembershipChange {
             MembershipChange::RemoveLearner(id) => write!(formatter, "remove {id}"),
             MembershipChange::Replace { old, new } => write!(formatter, "replace {old} by {new}"),
             MembershipChange::To(target) => write!(formatter, "have {target}"),
+            MembershipChange::Keep => write!(formatter, "keep all members"),
         }
     }
 }

@@ -219,7 +219,7 @@ fn changes_lead_where_the_tables_of_etcd_say() {
 
 #[test]
 fn what_makes_no_sense_is_refused() {
-    use MembershipChange::{AddLearner, Demote, Promote, RemoveLearner, Replace, To};
+    use MembershipChange::{AddLearner, Demote, Keep, Promote, RemoveLearner, Replace, To};
     let node = NodeId;
     let group = conf(&[1, 2], &[3]);
     let table = [
@@ -278,6 +278,7 @@ fn what_makes_no_sense_is_refused() {
     for (change, error) in table {
         assert_eq!(change.apply_to(&group), Err(error), "{change}");
     }
+    assert_eq!(Keep.apply_to(&group), Ok(group.clone()), "it may be empty");
     let alone = conf(&[1], &[]);
     assert_eq!(
         Demote(node(1)).apply_to(&alone),
@@ -290,6 +291,8 @@ fn a_joint_configuration_is_no_place_to_begin_a_change() {
     let midway = joint(&[1, 2, 4], &[1, 2, 3], &[], &[3]);
     let change = MembershipChange::AddLearner(NodeId(5));
     assert_eq!(change.apply_to(&midway), Err(MembershipError::Joint));
+    let keep = MembershipChange::Keep;
+    assert_eq!(keep.apply_to(&midway), Err(MembershipError::Joint));
 }
 
 #[test]

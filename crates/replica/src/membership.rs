@@ -118,6 +118,14 @@ impl Roster {
             .map(|(id, _)| *id)
     }
 
+    /// The member that is to vote in the place of `old`.
+    pub(crate) fn replacement_of(&self, old: NodeId) -> Option<NodeId> {
+        let mut members = self.members.iter();
+        members
+            .find(|(_, enrolled)| enrolled.wish == Wish::Replace(old))
+            .map(|(id, _)| *id)
+    }
+
     /// What is still to be done with a member.
     pub(crate) fn wish(&self, id: NodeId) -> Wish {
         let enrolled = self.members.get(&id);

@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::collections::BTreeMap;
+
 use common::{Client, World, show};
 
 /// The nodes that are members, by the word of one of them.
@@ -173,6 +175,10 @@ fn what_would_harm_is_refused_in_words() {
             "node 2 is a member at this address already",
         ),
         (&["ADD-NODE", "h:1", "ID", "3"], "id 3 was used before"),
+        (
+            &["ADD-NODE", "h:1", "ID", "9223372036854775807"],
+            "far above the next free one, 4",
+        ),
         (&["PROMOTE", "9"], "not a member"),
         (&["TRANSFER", "9"], "not a member"),
         (&["REPLACE", "2", "h:1"], "node 2 answers"),
@@ -241,6 +247,79 @@ fn a_node_that_asks_again_gets_the_same_id() {
         met.starts_with("[3 "),
         "{met}: it is the one that was expected"
     );
+    let again = change(&mut world, &["QUORATE", "JOIN", "127.0.0.1:8003", "ad"]);
+    assert!(again.starts_with("[3 "), "{again}: and asks again");
+    let second = change(&mut world, &["QUORATE", "JOIN", "127.0.0.1:8003", "ae"]);
+    assert!(
+        second.contains("node 3 is a member at this address already"),
+        "{second}: whoever comes after it is another"
+    );
+}
+
+/// The members with their roles, by the word of whoever leads.
+fn roles(world: &mut World) -> BTreeMap<u64, String> {
+    let leader = world.leader();
+    let client = world.client(leader);
+    let members = world.call(client, &["QUORATE", "MEMBERS"]);
+    let members = members.as_slice().and_then(|map| map[11].as_slice());
+    let roles = members.expect("members").iter().map(|member| {
+        let fields = member.as_slice().expect("a map");
+        let id = fields[1].as_integer().expect("an id");
+        (id as u64, show(&fields[7]))
+    });
+    roles.collect()
+}
+
+#[test]
+fn a_dead_learner_is_replaced_by_a_learner() {
+    let mut world = World::ready(1);
+    let (second, third) = ("127.0.0.1:8002", "127.0.0.1:8003");
+    let reply = change(&mut world, &["QUORATE", "ADD-NODE", second, "LEARNER"]);
+    assert_eq!(reply, "2");
+    world.join();
+    world.run_ms(500);
+    world.crash(2);
+    world.run_ms(500);
+    assert_eq!(change(&mut world, &["QUORATE", "REPLACE", "2", third]), "3");
+    world.join();
+    world.run_until("the dead one is gone", |world| {
+        !roles(world).contains_key(&2) && is_settled(world)
+    });
+    world.run_ms(500);
+    let expected = [(1, "voter".to_owned()), (3, "learner".to_owned())];
+    assert_eq!(roles(&mut world), BTreeMap::from(expected));
+}
+
+#[test]
+fn two_nodes_cannot_take_the_same_place_and_a_lost_replacement_is_replaced() {
+    let mut world = World::ready(3);
+    let dead = world.follower();
+    world.crash(dead);
+    world.run_ms(500);
+    let dead = dead.to_string();
+    let replace = ["QUORATE", "REPLACE", &dead, "127.0.0.1:8004"];
+    assert_eq!(change(&mut world, &replace), "4");
+    let reply = change(&mut world, &["QUORATE", "REPLACE", &dead, "127.0.0.1:8005"]);
+    assert!(
+        reply.contains(&format!("node 4 takes the place of node {dead} already")),
+        "{reply}"
+    );
+    // Node 4 never comes. A new one is added when it has been silent for long enough.
+    let mut reply = String::new();
+    world.run_until("another stands for the same place", |world| {
+        reply = change(world, &["QUORATE", "REPLACE", "4", "127.0.0.1:8005"]);
+        reply == "5"
+    });
+    let lost = world.join();
+    world.crash(lost);
+    world.join();
+    world.run_until("it has taken it", |world| {
+        let roles = roles(world);
+        is_settled(world) && roles.get(&5).is_some_and(|role| role == "voter")
+    });
+    let roles = roles(&mut world);
+    assert_eq!(roles.len(), 3, "{roles:?}");
+    assert!(!roles.contains_key(&dead.parse().expect("an id")));
 }
 
 #[test]

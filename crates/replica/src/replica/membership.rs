@@ -16,6 +16,9 @@ use crate::node::{Member, Node};
 
 use super::Replica;
 
+/// How far above the next free id that of a new node may be.
+const ID_LEAP_MAX: u64 = 1000;
+
 /// What is under way, and what waits for it.
 #[derive(Debug)]
 pub(crate) struct Changes {
@@ -405,7 +408,7 @@ impl Replica {
     fn begin_change(&mut self, request: &Request) -> Result<Begun, String> {
         if let Request::Add { token, is_join, .. } = request
             && *is_join
-            && let Some(id) = self.roster().with_token(*token)
+            && let Some(id) = self.node.machine.roster.with_token(*token)
             && self.raft.conf_committed().1.contains(id)
         {
             return Ok(Begun::Already(Answer::Joined(id)));
@@ -449,32 +452,14 @@ impl Replica {
         if let Some(id) = roster.at_address(peer_addr)
             && Some(id) != *replaces
         {
-            return self.add_known(id, *is_join);
+            return self.add_known(id, *is_join, *token);
         }
-        let conf = self.raft.conf();
         let wish = match (replaces, is_learner) {
-            (Some(old), _) if !conf.contains(*old) => {
-                return Err(unknown_id(&self.node, *old, roster.next_id));
-            }
-            (Some(old), _) if self.is_alive(*old) => {
-                return Err(format!(
-                    "ERR node {} answers, nothing was changed: only a node that is gone is replaced; to \
-                     move one, add the new node first and remove the old one then",
-                    old.0
-                ));
-            }
-            (Some(old), _) => Wish::Replace(*old),
+            (Some(old), _) => self.take_place(*old, &mut roster)?,
             (None, true) => Wish::Stay,
             (None, false) => Wish::Vote,
         };
-        let next_id = NodeId(roster.next_id.max(1));
-        let id = id.unwrap_or(next_id);
-        if id < next_id {
-            return Err(format!(
-                "ERR id {} was used before, and ids are not used again: the next free one is {}",
-                id.0, next_id.0
-            ));
-        }
+        let id = new_id(*id, roster.next_id)?;
         let enrolled = Enrolled {
             peer_addr: peer_addr.clone(),
             token: *token,
@@ -490,9 +475,42 @@ impl Replica {
         Ok(Begun::Proposed(Goal::Applied(entry), answer))
     }
 
+    /// What is to become of a new node that takes the place of `old`: a voter votes when it has caught
+    /// up, and then the old one goes; a learner has no vote to hand over and goes at once, and what it
+    /// was to become the new one becomes.
+    fn take_place(&self, old: NodeId, roster: &mut Roster) -> Result<Wish, String> {
+        self.must_be_member(old, roster)?;
+        if self.is_alive(old) {
+            return Err(format!(
+                "ERR node {} answers, nothing was changed: only a node that is gone is replaced; to \
+                 move one, add the new node first and remove the old one then",
+                old.0
+            ));
+        }
+        if let Some(new) = roster.replacement_of(old) {
+            return Err(format!(
+                "ERR node {} takes the place of node {} already, nothing was changed: start it, or replace \
+                 it if it is lost too",
+                new.0, old.0
+            ));
+        }
+        let wish = roster.wish(old);
+        if wish == Wish::Leave {
+            return Err(format!(
+                "ERR node {} is being removed already, nothing was changed: add the new node for itself",
+                old.0
+            ));
+        }
+        if self.raft.conf().is_voter(old) {
+            return Ok(Wish::Replace(old));
+        }
+        set_wish(roster, old, Wish::Leave);
+        Ok(wish)
+    }
+
     /// A node is to be added at the address of a member. If nobody has come yet, it is the one that was
-    /// expected.
-    fn add_known(&self, id: NodeId, is_join: bool) -> Result<Begun, String> {
+    /// expected: its token is written down, so that whoever leads knows that somebody has come.
+    fn add_known(&mut self, id: NodeId, is_join: bool, token: u64) -> Result<Begun, String> {
         let was_met = self
             .node
             .members
@@ -503,7 +521,10 @@ impl Replica {
             enrolled.token == 0 && !was_met && !self.raft.conf().is_voter(id)
         });
         if is_join && is_expected {
-            return Ok(Begun::Already(Answer::Joined(id)));
+            let mut roster = self.own_roster();
+            roster.members.entry(id).or_default().token = token;
+            let entry = self.propose_change(MembershipChange::Keep, &roster)?;
+            return Ok(Begun::Proposed(Goal::Applied(entry), Answer::Joined(id)));
         }
         Err(format!(
             "ERR node {} is a member at this address already, nothing was changed; if it lost its data, \
@@ -556,8 +577,11 @@ impl Replica {
                 id.0
             ));
         }
-        set_wish(&mut roster, id, Wish::Stay);
-        let entry = self.propose_change(MembershipChange::Promote(id), &roster)?;
+        let wish = wish_to_vote(&roster, id);
+        let Some(change) = next_change(self.raft.conf(), &mut roster, id, wish) else {
+            return Ok(Begun::Already(Answer::Done));
+        };
+        let entry = self.propose_change(change, &roster)?;
         Ok(Begun::Proposed(Goal::Applied(entry), Answer::Done))
     }
 
@@ -779,8 +803,37 @@ fn uncertain(waiting: &Waiting, now_us: u64) -> String {
     }
 }
 
+/// The id of a new node: the one that was asked for, or else the next. What is skipped is lost for ever,
+/// since ids only rise, so one that is far away is taken for a slip.
+fn new_id(wanted: Option<NodeId>, next_id: u64) -> Result<NodeId, String> {
+    let next_id = next_id.max(1);
+    let id = wanted.map_or(next_id, |id| id.0);
+    if id < next_id {
+        return Err(format!(
+            "ERR id {id} was used before, and ids are not used again: the next free one is {next_id}"
+        ));
+    }
+    if id - next_id > ID_LEAP_MAX {
+        return Err(format!(
+            "ERR id {id} is far above the next free one, {next_id}, nothing was changed: the ids between \
+             could never be used; choose one up to {}",
+            next_id.saturating_add(ID_LEAP_MAX)
+        ));
+    }
+    Ok(NodeId(id))
+}
+
 fn set_wish(roster: &mut Roster, id: NodeId, wish: Wish) {
     roster.members.entry(id).or_default().wish = wish;
+}
+
+/// What is wished for a node that is to vote now: one that stands for a replacement takes that place,
+/// and no seat of its own, or else the dead voter would stay one.
+fn wish_to_vote(roster: &Roster, id: NodeId) -> Wish {
+    match roster.wish(id) {
+        place @ Wish::Replace(_) => place,
+        _ => Wish::Vote,
+    }
 }
 
 /// The next step towards a wish, with the roster as it is to be then. `None` if there is none.
@@ -816,5 +869,42 @@ fn next_change(
             Some(MembershipChange::Promote(id))
         }
         Wish::Stay => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replacement_that_is_promoted_takes_the_place_that_it_stands_for() {
+        let mut conf = ConfState::of_voters([NodeId(1), NodeId(2), NodeId(3)]);
+        conf.learners.insert(NodeId(4));
+        let mut roster = Roster::default();
+        set_wish(&mut roster, NodeId(4), Wish::Replace(NodeId(3)));
+        let wish = wish_to_vote(&roster, NodeId(4));
+        let change = next_change(&conf, &mut roster, NodeId(4), wish);
+        let (old, new) = (NodeId(3), NodeId(4));
+        assert_eq!(change, Some(MembershipChange::Replace { old, new }));
+        assert_eq!(roster.wish(old), Wish::Leave);
+        assert_eq!(roster.wish(new), Wish::Stay);
+        let wish = wish_to_vote(&roster, new);
+        let change = next_change(&conf, &mut roster, new, wish);
+        assert_eq!(change, Some(MembershipChange::Promote(new)));
+    }
+
+    #[test]
+    fn ids_rise_and_do_not_leap() {
+        assert_eq!(new_id(None, 0), Ok(NodeId(1)));
+        assert_eq!(new_id(None, 4), Ok(NodeId(4)));
+        assert_eq!(new_id(Some(NodeId(1004)), 4), Ok(NodeId(1004)));
+        for (id, said) in [
+            (3, "used before"),
+            (1005, "choose one up to 1004"),
+            (u64::MAX, "far above the next free one, 4"),
+        ] {
+            let refused = new_id(Some(NodeId(id)), 4).expect_err("refused");
+            assert!(refused.contains(said), "{refused}");
+        }
     }
 }
