@@ -61,11 +61,14 @@ impl Profile {
         let is_disk = (F::WipedDisk..=F::LostWrite).contains(&class) || class == F::DamagedSnapshot;
         let is_clock = (F::ClockDrift..=F::ClockFrozen).contains(&class);
         let is_client = (F::ClientDisconnect..=F::Burst).contains(&class);
+        let is_members = class.is_of_members();
         match self {
-            Profile::Default | Profile::Ruin => true,
+            Profile::Default => true,
+            // Nobody can say how many may go where any number of disks is lost.
+            Profile::Ruin => !is_members,
             Profile::Calm => false,
-            Profile::Network => is_network || class == F::Buggify,
-            Profile::Crash => is_process || class == F::Buggify,
+            Profile::Network => is_network || is_members || class == F::Buggify,
+            Profile::Crash => is_process || is_members || class == F::Buggify,
             Profile::Disk => is_disk || is_process || class == F::Buggify,
             Profile::Clock => is_clock || class == F::Crash || class == F::Buggify,
             Profile::Client => is_client || class == F::Crash || class == F::Buggify,

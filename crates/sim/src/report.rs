@@ -74,6 +74,8 @@ pub struct RunReport {
     pub transfers: u64,
     /// Snapshots of others that took the place of a node's state.
     pub installs: u64,
+    /// Changes of members that were committed, those that leave a joint configuration included.
+    pub changes: u64,
     /// What went wrong, if anything.
     pub failure: Option<Failure>,
     /// The choices that were not benign, if they were recorded.
@@ -220,6 +222,32 @@ fault_classes! {
     DamagedSnapshot = "snapshot damaged";
     /// The transfer of a snapshot breaks.
     FailedTransfer = "snapshot transfer broken";
+    /// An operator adds a node that is to vote.
+    NodeAdded = "node added";
+    /// An operator adds a node that is to be a learner.
+    LearnerAdded = "learner added";
+    /// An operator has a learner vote.
+    LearnerPromoted = "learner promoted";
+    /// An operator makes a voter a learner.
+    VoterDemoted = "voter demoted";
+    /// An operator removes a member.
+    MemberRemoved = "member removed";
+    /// An operator removes the leader.
+    LeaderRemoved = "leader removed";
+    /// A voter is gone, perhaps with its disk, and another machine takes its place.
+    MemberReplaced = "member replaced";
+    /// An operator moves the leadership.
+    LeadershipMoved = "leadership moved";
+    /// Two operators change members at once.
+    TwoAdmins = "two operators at once";
+    /// A leader that is cut off is asked to remove the others.
+    IslandAsked = "island asked to go on alone";
+    /// A leader is killed when it has begun a joint configuration.
+    KilledInJoint = "killed in a joint conf";
+    /// A node that was removed is started again.
+    RemovedReturns = "removed node started";
+    /// A learner that is dead is to vote.
+    DeadPromoted = "dead learner promoted";
 }
 
 /// How often each class of faults was injected.
@@ -229,6 +257,13 @@ pub struct FaultCounts([u64; FaultClass::ALL.len()]);
 impl Default for FaultCounts {
     fn default() -> FaultCounts {
         FaultCounts([0; FaultClass::ALL.len()])
+    }
+}
+
+impl FaultClass {
+    /// Whether it changes the members, or happens only while they change.
+    pub fn is_of_members(self) -> bool {
+        self >= FaultClass::NodeAdded
     }
 }
 

@@ -1,7 +1,10 @@
 //! Facts that did not happen, for the judges' own tests.
 
 use bytes::Bytes;
-use raft::{EntryId, HardState, LogIndex, Message, NodeId, Role, Term, WriteId};
+use raft::{
+    ConfChange, ConfState, EntryId, EntryKind, HardState, LogIndex, Message, NodeId, Role, Term,
+    WriteId,
+};
 use replica::{Config, NodeInfo, Now, Output, PeerMessage, Replica, Write};
 use wal::Record;
 
@@ -19,14 +22,19 @@ pub(super) struct MadeUp<J> {
 impl<J: Judge> MadeUp<J> {
     /// Nodes that have just been started for the first time.
     pub(super) fn new(nodes: usize, judge: J) -> MadeUp<J> {
+        MadeUp::with_room(nodes, nodes, judge)
+    }
+
+    /// The same, and so many nodes in all that there may be later.
+    pub(super) fn with_room(first: usize, nodes: usize, judge: J) -> MadeUp<J> {
         let mut made_up = MadeUp {
             judge,
             shadow: Shadow::default(),
             replica: replica(),
             outcome: Ok(()),
         };
-        made_up.show(&Fact::Begin { nodes });
-        for node in 1..=nodes as u64 {
+        made_up.show(&Fact::Begin { nodes, first });
+        for node in 1..=first as u64 {
             made_up.restart(node, &[], view(0, 0, 0));
         }
         made_up
@@ -150,6 +158,37 @@ pub(super) fn entry(term: u64, index: u64, payload: &'static str) -> Record {
         index,
         Bytes::from_static(payload.as_bytes()),
     )
+}
+
+/// An entry that brings a configuration.
+pub(super) fn conf_entry(term: u64, index: u64, conf: &ConfState) -> Record {
+    let change = ConfChange {
+        conf: conf.clone(),
+        context: Bytes::new(),
+    };
+    let tag = EntryKind::Membership as u8;
+    Record::entry(1, term, index, tag, index, change.encode())
+}
+
+/// Voters and learners.
+pub(super) fn conf(voters: &[u64], learners: &[u64]) -> ConfState {
+    ConfState {
+        learners: learners.iter().copied().map(NodeId).collect(),
+        ..ConfState::of_voters(voters.iter().copied().map(NodeId))
+    }
+}
+
+/// The passage from one set of voters to another.
+pub(super) fn joint(from: &[u64], to: &[u64]) -> ConfState {
+    let outgoing = conf(from, &[]).voters;
+    let voters = conf(to, &[]).voters;
+    ConfState {
+        learners_next: outgoing.difference(&voters).copied().collect(),
+        voters_outgoing: outgoing,
+        voters,
+        auto_leave: true,
+        ..ConfState::default()
+    }
 }
 
 pub(super) fn truncate(first_dropped: u64) -> Record {

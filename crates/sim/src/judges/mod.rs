@@ -10,6 +10,7 @@ pub mod evidence;
 pub mod invariants;
 pub mod linearizable;
 pub mod list_append;
+pub mod members;
 mod panel;
 #[cfg(test)]
 pub(crate) mod samples;
@@ -85,10 +86,12 @@ impl View {
 /// Something that happened. Nodes are numbered from 1, as their ids.
 #[derive(Debug)]
 pub enum Fact<'a> {
-    /// The run begins with so many nodes, all of them voters.
+    /// The run begins.
     Begin {
-        /// How many.
+        /// How many nodes there may be in the end.
         nodes: usize,
+        /// How many there are now, with the lowest ids, all of them voters.
+        first: usize,
     },
     /// A process started on what its disk held.
     Started {
@@ -118,6 +121,12 @@ pub enum Fact<'a> {
         node: NodeId,
         /// The reason that it gave.
         reason: &'a str,
+    },
+    /// A process stops for good, because its node was removed: its own log says so, or another
+    /// member.
+    Retired {
+        /// The node.
+        node: NodeId,
     },
     /// A process ended. What it had not synced may be gone.
     Ended {
@@ -168,6 +177,16 @@ pub enum Fact<'a> {
         index: LogIndex,
         /// See [`Replica::state_hash`].
         hash: u64,
+    },
+    /// A request for a vote, or whether there would be one, reached a running node. Only while members
+    /// come and go.
+    Asked {
+        /// The candidate.
+        from: NodeId,
+        /// The voter.
+        to: NodeId,
+        /// The request.
+        message: &'a raft::Message,
     },
     /// A message left a node.
     Sent {

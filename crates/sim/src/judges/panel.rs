@@ -23,6 +23,7 @@ use crate::judges::invariants::snapshots::Snapshots;
 use crate::judges::invariants::state_hash::StateHash;
 use crate::judges::invariants::term_monotonic::TermMonotonic;
 use crate::judges::invariants::wal_recovery::WalRecovery;
+use crate::judges::members::Members;
 use crate::judges::{Fact, Judge, Shadow, Violation};
 
 /// Every judge of single steps. Each fact is shown only to those whom its kind concerns, and a step that
@@ -41,6 +42,7 @@ pub struct Judges {
     leader_completeness: LeaderCompleteness,
     log_matching: LogMatching,
     log_time: LogTime,
+    members: Members,
     no_leaks: NoLeaks,
     one_vote_per_term: OneVotePerTerm,
     promises_durable: PromisesDurable,
@@ -64,6 +66,7 @@ impl Judges {
                 self.term_monotonic.see(fact, shadow)?;
                 self.promises_durable.see(fact, shadow)?;
                 self.election_safety.see(fact, shadow)?;
+                self.members.see(fact, shadow)?;
                 self.duties.see(fact, shadow)
             }
             Fact::Handed { .. } => {
@@ -76,6 +79,7 @@ impl Judges {
             }
             Fact::Stepped { node, .. } => {
                 self.leader_append_only.see(fact, shadow)?;
+                self.members.see(fact, shadow)?;
                 if shadow.node(node).changed {
                     self.changed(fact, shadow)?;
                 }
@@ -93,6 +97,7 @@ impl Judges {
                 self.read_index.see(fact, shadow)?;
                 self.exactly_once.see(fact, shadow)
             }
+            Fact::Retired { .. } | Fact::Asked { .. } => self.members.see(fact, shadow),
             Fact::Begin { .. } => self.term_monotonic.see(fact, shadow),
             Fact::SnapshotDurable { .. }
             | Fact::SnapshotsRemoved { .. }

@@ -4,13 +4,15 @@
 //! It believes no replica: logs come from the records that were handed to the disk, durability from
 //! what the disk confirmed. Only the commit index is taken from what Raft says, and judged.
 
+mod confs;
 mod disk;
 mod entry;
 mod ledger;
 
-use raft::{EntryId, HardState, LogIndex, NodeId, WriteId};
+use raft::{ConfState, EntryId, HardState, LogIndex, NodeId, Term, WriteId};
 use wal::{Record, RecordKind};
 
+pub use crate::judges::shadow::confs::{Confs, is_quorum};
 use crate::judges::shadow::disk::{Change, Queue};
 pub use crate::judges::shadow::disk::{Disk, LastLife};
 pub use crate::judges::shadow::entry::{Held, Mark, at};
@@ -21,6 +23,12 @@ use crate::judges::{Fact, View};
 #[derive(Debug, Default)]
 pub struct Shadow {
     nodes: Vec<NodeShadow>,
+    /// The configuration that the first members are born with.
+    born: ConfState,
+    /// That of the others, until a snapshot or their log says more.
+    nobody: ConfState,
+    /// Every configuration that stood in any log, by the term of its entry.
+    ever: Vec<(Term, LogIndex, ConfState)>,
     ledger: Ledger,
     /// By index, the entry that was handed to a disk last: most entries are seen once per node, with
     /// the same bytes.
@@ -41,6 +49,16 @@ pub struct NodeShadow {
     /// Its log as it was handed to its disk, durable or not, from index 1 on. Entries that a base
     /// stands for are there as they were committed: judges need not know that logs are cut.
     pub log: Vec<Held>,
+    /// The configurations in it.
+    pub confs: Confs,
+    /// The position of the latest one after the step before the last.
+    pub conf_before: LogIndex,
+    /// The same, after its last step.
+    conf_seen: LogIndex,
+    /// Whether configurations came or went in its last step.
+    pub conf_changed: bool,
+    /// The same, of the step that is being taken.
+    conf_is_changing: bool,
     /// Behind this entry its log begins, really, as it was handed to its disk; zero if it is whole.
     pub base: EntryId,
     /// Its snapshots that are durable: what each ends with, the oldest first.
@@ -74,7 +92,10 @@ impl Shadow {
     /// Takes in a fact.
     pub fn take(&mut self, fact: &Fact<'_>) {
         match *fact {
-            Fact::Begin { nodes } => self.nodes.resize_with(nodes, NodeShadow::default),
+            Fact::Begin { nodes, first } => {
+                self.nodes.resize_with(nodes, NodeShadow::default);
+                self.born = ConfState::of_voters((1..=first as u64).map(NodeId));
+            }
             Fact::Started {
                 node,
                 incarnation,
@@ -98,6 +119,8 @@ impl Shadow {
             Fact::Persisted { node, write } => self.persisted(node, write),
             Fact::Stepped { node, view, .. } => self.stepped(node, view),
             Fact::Sent { .. }
+            | Fact::Asked { .. }
+            | Fact::Retired { .. }
             | Fact::Refused { .. }
             | Fact::Answered { .. }
             | Fact::SnapshotLost { .. }
@@ -121,6 +144,52 @@ impl Shadow {
     /// What was committed.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// The configuration in force on a node at an index of its log.
+    pub fn conf_at(&self, node: NodeId, index: LogIndex) -> &ConfState {
+        let found = self.node(node).confs.at(index).map(|(_, conf)| conf);
+        let of = self.node(node);
+        let has_snapshot = of.base != EntryId::ZERO || of.started_from.is_some();
+        found.unwrap_or_else(|| match self.born.contains(node) || has_snapshot {
+            true => &self.born,
+            false => &self.nobody,
+        })
+    }
+
+    /// The configuration in force on a node: the latest in its log.
+    pub fn conf(&self, node: NodeId) -> &ConfState {
+        self.conf_at(node, LogIndex(u64::MAX))
+    }
+
+    /// The configuration in a node's log before the one at an index.
+    pub fn conf_before(&self, node: NodeId, index: LogIndex) -> &ConfState {
+        let before = self.node(node).confs.before(index);
+        before.unwrap_or(&self.born)
+    }
+
+    /// The latest configuration that is committed, and the position of its entry.
+    pub fn conf_committed(&self) -> (LogIndex, &ConfState) {
+        let committed = self.ledger.confs().at(LogIndex(u64::MAX));
+        committed.unwrap_or((LogIndex(0), &self.born))
+    }
+
+    /// Whether a node is one of the first members.
+    pub fn is_first(&self, node: NodeId) -> bool {
+        self.born.contains(node)
+    }
+
+    /// Whether the members ever changed.
+    pub fn members_changed(&self) -> bool {
+        !self.ever.is_empty()
+    }
+
+    /// Every configuration that stood in any log behind an index, in an entry of at most this term.
+    pub fn confs_ever(&self, behind: LogIndex, term: Term) -> impl Iterator<Item = &ConfState> {
+        let found = self.ever.iter();
+        let is_meant =
+            move |(of, index, _): &&(Term, LogIndex, ConfState)| *of <= term && *index > behind;
+        found.filter(is_meant).map(|(_, _, conf)| conf)
     }
 
     /// Steps of nodes so far.
@@ -194,8 +263,13 @@ impl Shadow {
             snapshots.push(last);
             snapshots.sort_by_key(|held| held.index);
         }
+        let confs = Confs::of(&log);
         *self.node_mut(node) = NodeShadow {
             up: true,
+            conf_before: confs.latest_index(),
+            conf_seen: confs.latest_index(),
+            conf_changed: true,
+            confs,
             incarnation,
             settled: LogIndex(settled as u64),
             log,
@@ -271,7 +345,11 @@ impl Shadow {
             shadow
                 .log
                 .extend(ledger.held(base.index).skip(same as usize));
+            shadow
+                .confs
+                .copy(ledger.confs(), LogIndex(same), base.index);
         }
+        shadow.conf_is_changing = true;
         shadow.base = base;
         shadow.queue.push(Change::Base(base), Mark::default());
     }
@@ -295,6 +373,13 @@ impl Shadow {
             latest.clone_from(&held);
         }
         shadow.queue.push(Change::Entry(index), held.mark());
+        let count = shadow.confs.count();
+        shadow.confs.take(index, &held);
+        if shadow.confs.count() > count {
+            shadow.conf_is_changing = true;
+            let conf = shadow.confs.at(index).map(|(_, conf)| conf.clone());
+            self.ever.extend(conf.map(|conf| (held.term, index, conf)));
+        }
         shadow.log.push(held);
     }
 
@@ -312,6 +397,8 @@ impl Shadow {
         let before = shadow.view.replace(view);
         shadow.before = before;
         shadow.changed = before != Some(view);
+        shadow.conf_before = std::mem::replace(&mut shadow.conf_seen, shadow.confs.latest_index());
+        shadow.conf_changed = std::mem::take(&mut shadow.conf_is_changing) || before.is_none();
         if shadow.changed {
             self.commit(node, &view);
         }
@@ -358,6 +445,7 @@ impl NodeShadow {
             }
             let kept = index.previous();
             self.log.truncate(kept.0 as usize);
+            self.conf_is_changing |= self.confs.cut(index);
             self.settled = self.settled.min(kept);
             self.queue.cut(kept);
         }

@@ -222,6 +222,8 @@ impl World {
         for session in output.flush.drain(..) {
             if let Some(client) = self.client_at(node, session) {
                 self.flush(client, session);
+            } else if self.operator.has(node, session) {
+                self.operator_hears(node, session);
             }
         }
         for session in output.close.drain(..) {

@@ -15,15 +15,20 @@
 //! | `node`, `process` | disks, clocks, processes, and the disk thread |
 //! | `snapshots`, `transfers` | snapshots of nodes, written, sent and installed |
 //! | `network`, `peers` | packets, connections, handshakes |
+//! | `members` | who may speak with whom while members come and go |
+//! | `operator` | the people who change the members |
 //! | `gateways` | connections of clients |
 //! | `nemesis` | faults, and their ends |
-//! | `phases`, `reign` | healing, and what must follow |
+//! | `phases`, `reign`, `order` | healing, and what must follow |
 //! | `watch` | what judges and people are shown |
 
 mod gateways;
+mod members;
 mod nemesis;
 mod network;
 mod node;
+mod operator;
+mod order;
 mod peers;
 mod phases;
 mod process;
@@ -46,6 +51,7 @@ use crate::world::gateways::Connection;
 use crate::world::nemesis::Undo;
 use crate::world::network::Network;
 use crate::world::node::Node;
+use crate::world::operator::Operator;
 use crate::world::queue::{Event, Queue};
 use crate::world::swarm::Swarm;
 use crate::world::transfers::Transfer;
@@ -62,6 +68,7 @@ struct World {
     network: Network,
     /// Snapshots on their way, by number, until they have ended.
     transfers: Vec<Option<Transfer>>,
+    operator: Operator,
     clients: Clients,
     /// By client.
     connections: Vec<Connection>,
@@ -163,12 +170,12 @@ impl Decisions {
 impl World {
     fn new(options: RunOptions, mut tape: Tape) -> World {
         let swarm = Swarm::draw(options.profile, &mut tape);
-        let nodes = (0..swarm.nodes)
-            .map(|index| Node::new(index, &mut tape))
+        let nodes = (0..swarm.places)
+            .map(|index| Node::new(index, index < swarm.nodes, &mut tape))
             .collect();
-        let clients = Clients::new(options.profile, swarm.nodes, &mut tape);
+        let clients = Clients::new(options.profile, swarm.places, &mut tape);
         World {
-            network: Network::new(swarm.nodes),
+            network: Network::new(swarm.places),
             transfers: Vec::new(),
             connections: (0..clients.len()).map(|_| Connection::default()).collect(),
             report: RunReport {
@@ -177,6 +184,7 @@ impl World {
                 ..RunReport::default()
             },
             nodes,
+            operator: Operator::default(),
             clients,
             swarm,
             options,
@@ -329,6 +337,7 @@ impl World {
         self.report.events = self.step;
         self.report.simulated_us = self.now_us;
         self.report.operations = self.history.operations.len() as u64;
+        self.report.changes = self.shadow.ledger().confs().count() as u64;
         if let Some(mut failure) = self.failure.take() {
             // Not when it broke: the node that was stepped then was not in its place.
             failure.nodes = self.describe_nodes();

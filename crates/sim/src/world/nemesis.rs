@@ -18,6 +18,7 @@ use crate::report::{FaultClass, TraceKind};
 use crate::tape::{Site, SiteKind};
 use crate::world::World;
 use crate::world::node::{DATA_DIR, Down, Process};
+use crate::world::operator::Request;
 use crate::world::queue::Event;
 use crate::world::swarm::NEMESIS_PERIOD_US;
 
@@ -41,6 +42,8 @@ pub(super) enum Undo {
     Thaw(usize),
     /// No fault ends: a process of a storm is killed.
     Kill(usize),
+    /// No fault ends: an operator asks for something.
+    Ask(FaultClass, Request),
 }
 
 /// A cut that lasts longer is noticed by the shell, which makes a new connection afterwards.
@@ -61,6 +64,12 @@ impl World {
                 self.inject(class);
             }
         }
+        if self.swarm.churns {
+            self.bear(|world| {
+                let site = Site::new(SiteKind::Fault, FaultClass::NodeAdded as usize);
+                world.tape.chance(site, world.swarm.birth_ppm)
+            });
+        }
     }
 
     /// Clocks that run fast or slow do so from the beginning.
@@ -80,18 +89,34 @@ impl World {
         }
     }
 
-    fn below(&mut self, class: FaultClass, bound: usize) -> usize {
+    pub(super) fn below(&mut self, class: FaultClass, bound: usize) -> usize {
         let site = Site::new(SiteKind::Fault, class as usize);
         self.tape.below(site, bound as u64) as usize
     }
 
-    fn lasts_us(&mut self, class: FaultClass, least_us: u64, mean_us: u64) -> u64 {
+    /// One of the nodes that have a machine.
+    fn pick_node(&mut self, class: FaultClass) -> usize {
+        let present = self.present();
+        present[self.below(class, present.len())]
+    }
+
+    fn present(&self) -> Vec<usize> {
+        let all = 0..self.nodes.len();
+        all.filter(|&node| self.nodes[node].is_present()).collect()
+    }
+
+    pub(super) fn lasts_us(&mut self, class: FaultClass, least_us: u64, mean_us: u64) -> u64 {
         let site = Site::new(SiteKind::Fault, class as usize);
         least_us + self.tape.exponential_us(site, mean_us)
     }
 
     /// Notes that a fault was injected.
-    fn struck(&mut self, class: FaultClass, nodes: &[usize], text: impl FnOnce() -> String) {
+    pub(super) fn struck(
+        &mut self,
+        class: FaultClass,
+        nodes: &[usize],
+        text: impl FnOnce() -> String,
+    ) {
         self.report.faults.add(class);
         self.note(class as u64 | 0x100, nodes.len() as u64);
         let ids = || {
@@ -107,7 +132,7 @@ impl World {
         });
     }
 
-    fn undo_later(&mut self, after_us: u64, undo: Undo) {
+    pub(super) fn undo_later(&mut self, after_us: u64, undo: Undo) {
         let fault = self.faults.len() as u32;
         self.faults.push(Some(undo));
         self.queue
@@ -121,7 +146,7 @@ impl World {
             F::Loss | F::Duplicate | F::LongDelay | F::CorruptFrame => {}
             F::ClockDrift | F::Buggify | F::FailedTransfer => {}
             F::CrashInSnapshot => {
-                let node = self.below(class, self.nodes.len());
+                let node = self.pick_node(class);
                 self.nodes[node].crash_in_snapshot = Some(1 + self.below(class, 6) as u64);
             }
             F::DamagedSnapshot => self.inject_in_snapshot(),
@@ -157,19 +182,33 @@ impl World {
             | F::DiskFull => self.inject_in_disk(class),
             F::ClockJump | F::ClockFrozen => self.inject_in_clock(class),
             F::SlowReader => self.inject_slow_reader(),
+            F::NodeAdded
+            | F::LearnerAdded
+            | F::LearnerPromoted
+            | F::VoterDemoted
+            | F::MemberRemoved
+            | F::LeaderRemoved
+            | F::MemberReplaced
+            | F::LeadershipMoved
+            | F::TwoAdmins
+            | F::IslandAsked
+            | F::KilledInJoint
+            | F::RemovedReturns
+            | F::DeadPromoted => self.operate(class),
         }
     }
 
     // The network.
 
     fn pick_link(&mut self, class: FaultClass) -> Option<(usize, usize)> {
-        let count = self.nodes.len();
+        let present = self.present();
+        let count = present.len();
         if count < 2 {
             return None;
         }
         let from = self.below(class, count);
         let to = (from + 1 + self.below(class, count - 1)) % count;
-        Some((from, to))
+        Some((present[from], present[to]))
     }
 
     fn inject_on_link(&mut self, class: FaultClass) {
@@ -232,11 +271,11 @@ impl World {
 
     fn inject_partition(&mut self, class: FaultClass) {
         use FaultClass as F;
-        let count = self.nodes.len();
+        let order = self.shuffled(class);
+        let count = order.len();
         if count < 2 {
             return;
         }
-        let order = self.shuffled(class);
         // Which pairs, by their places in the random order, see each other.
         let sees: &dyn Fn(usize, usize) -> bool = match class {
             F::Isolate => &|a, _| a != 0,
@@ -259,7 +298,7 @@ impl World {
     }
 
     fn shuffled(&mut self, class: FaultClass) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.nodes.len()).collect();
+        let mut order = self.present();
         for place in (1..order.len()).rev() {
             let other = place - self.below(class, place + 1);
             order.swap(place, other);
@@ -292,7 +331,7 @@ impl World {
 
     fn inject_in_process(&mut self, class: FaultClass) {
         use FaultClass as F;
-        let node = self.below(class, self.nodes.len());
+        let node = self.pick_node(class);
         if self.nodes[node].process.is_none() && class != F::CrashAll {
             return;
         }
@@ -313,7 +352,7 @@ impl World {
             F::CrashStorm => {
                 let mut after_us = 0;
                 for _ in 0..2 + self.below(class, 8) {
-                    let victim = self.below(class, self.nodes.len());
+                    let victim = self.pick_node(class);
                     after_us += self.lasts_us(class, 1_000, 100_000);
                     self.undo_later(after_us, Undo::Kill(victim));
                 }
@@ -335,7 +374,7 @@ impl World {
         }
     }
 
-    fn kill(&mut self, node: usize, how: Crash) {
+    pub(super) fn kill(&mut self, node: usize, how: Crash) {
         self.crash(node, how, "killed");
         self.restart_later(node);
     }
@@ -350,7 +389,7 @@ impl World {
 
     fn inject_in_disk(&mut self, class: FaultClass) {
         use FaultClass as F;
-        let node = self.below(class, self.nodes.len());
+        let node = self.pick_node(class);
         let nth = 1 + self.below(class, 8) as u64;
         let lasts_us = self.lasts_us(class, 100_000, 3_000_000);
         self.struck(class, &[node], || format!("for {lasts_us} us"));
@@ -375,6 +414,9 @@ impl World {
 
     /// Whether this node may lose what its disk holds durably.
     fn may_lose(&self, node: usize) -> bool {
+        if self.swarm.churns {
+            return self.is_survivable(Some(node), None);
+        }
         let lost = self.nodes.iter().filter(|node| node.is_damaged).count();
         self.nodes[node].is_damaged || lost < self.swarm.losable()
     }
@@ -388,18 +430,19 @@ impl World {
         };
         self.nodes.iter().enumerate().all(|(peer, place)| {
             let knows = |process: &Process| process.known_peers.run(run.node) == Some(run);
-            peer == node || place.down == Down::Refused || place.process.as_ref().is_some_and(knows)
+            let is_gone = place.down == Down::Refused || !place.is_present();
+            peer == node || is_gone || place.process.as_ref().is_some_and(knows)
         })
     }
 
-    fn damaged(&mut self, node: usize) {
+    pub(super) fn damaged(&mut self, node: usize) {
         self.nodes[node].is_damaged = true;
         let id = self.nodes[node].id;
         self.see(&Fact::Damaged { node: id });
     }
 
     fn inject_lost_disk(&mut self, class: FaultClass) {
-        let node = self.below(class, self.nodes.len());
+        let node = self.pick_node(class);
         if self.nodes[node].down == Down::Refused {
             return;
         }
@@ -440,7 +483,7 @@ impl World {
 
     /// Damages a part of the log that is not at its end.
     fn inject_damage(&mut self, class: FaultClass) {
-        let node = self.below(class, self.nodes.len());
+        let node = self.pick_node(class);
         if !self.may_lose(node) && self.options.profile != Profile::Ruin {
             return;
         }
@@ -502,7 +545,7 @@ impl World {
     /// Damages a snapshot.
     fn inject_in_snapshot(&mut self) {
         let class = FaultClass::DamagedSnapshot;
-        let node = self.below(class, self.nodes.len());
+        let node = self.pick_node(class);
         if !self.may_lose(node) && self.options.profile != Profile::Ruin {
             return;
         }
@@ -537,7 +580,7 @@ impl World {
     // Clocks and clients.
 
     fn inject_in_clock(&mut self, class: FaultClass) {
-        let node = self.below(class, self.nodes.len());
+        let node = self.pick_node(class);
         let now_us = self.now_us;
         if class == FaultClass::ClockFrozen {
             let clock = &mut self.nodes[node].clock;
@@ -572,6 +615,7 @@ impl World {
             Undo::Resume(node) => self.resume(node),
             Undo::FastDisk(node) => self.nodes[node].slow_disk_us = 0,
             Undo::Room(node) => self.nodes[node].vfs.set_capacity(None),
+            Undo::Ask(class, request) => self.ask_now(class, request),
             Undo::Thaw(node) => self.nodes[node].clock.frozen_ms = None,
             Undo::Kill(node) => {
                 if !self.is_healing && self.nodes[node].process.is_some() {
@@ -604,6 +648,9 @@ impl World {
     /// Ends everything that disturbs, except what disks have lost.
     pub(super) fn heal(&mut self) {
         self.is_healing = true;
+        if self.swarm.churns {
+            self.bear_the_last();
+        }
         for fault in 0..self.faults.len() {
             self.undo(fault as u32);
         }

@@ -1,11 +1,11 @@
 //! A node: its disk and clock, which last, and its process, which does not.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
 use raft::{ClusterId, EntryId, GroupId, LogIndex, NodeId, ReadEntries, Role, Term};
-use replica::{ClientId, Config, NodeInfo, Now, Output, Replica, Write, storage};
+use replica::{ClientId, Config, Membership, NodeInfo, Now, Output, Replica, Write, storage};
 use vfs::MemVfs;
 use wal::data_dir::DataDir;
 use wal::known_peers::PeerRun;
@@ -67,6 +67,10 @@ pub(super) enum Down {
     Refused,
     /// The liveness phase froze it.
     Frozen,
+    /// It has no machine yet.
+    Unborn,
+    /// It was removed, knows it, and has marked its data directory.
+    Removed,
 }
 
 /// A node.
@@ -78,6 +82,10 @@ pub(super) struct Node {
     /// Counts the runs of its process.
     pub(super) life: u32,
     pub(super) down: Down,
+    /// Where its peers reach it.
+    pub(super) peer_addr: String,
+    /// What it was told when it joined: the members and their addresses. Nothing for first members.
+    pub(super) charter: Option<BTreeMap<NodeId, String>>,
     /// Its disk has lost or changed what was durable: it is one of those that the atlas counts.
     pub(super) is_damaged: bool,
     /// It stands still until then.
@@ -102,6 +110,8 @@ pub(super) struct Node {
 pub(super) struct Process {
     pub(super) replica: Replica,
     pub(super) output: Output,
+    /// Who belongs to the cluster, as the replica told last.
+    pub(super) membership: Membership,
     pub(super) dir: DataDir,
     pub(super) known_peers: KnownPeers,
     /// What it tells its peers of itself.
@@ -157,7 +167,7 @@ pub(super) enum StartFailure {
 }
 
 impl Node {
-    pub(super) fn new(index: usize, tape: &mut Tape) -> Node {
+    pub(super) fn new(index: usize, is_first: bool, tape: &mut Tape) -> Node {
         let seed = tape.below(Site::new(SiteKind::Seed, index), u64::MAX);
         Node {
             id: NodeId(index as u64 + 1),
@@ -165,7 +175,13 @@ impl Node {
             clock: Clock::default(),
             process: None,
             life: 0,
-            down: Down::Restarts,
+            down: if is_first {
+                Down::Restarts
+            } else {
+                Down::Unborn
+            },
+            peer_addr: first_address(NodeId(index as u64 + 1)),
+            charter: None,
             is_damaged: false,
             paused_until_us: 0,
             hung_until_us: 0,
@@ -224,7 +240,12 @@ impl Node {
         let known_peers = dir.take_known_peers().ok_or_else(|| {
             StartFailure::Refused("the memory of peers was taken before".to_owned())
         })?;
-        let config = self.config(swarm, run.incarnation, tape);
+        let mut config = self.config(swarm, run.incarnation, tape);
+        config.addresses = storage::addresses(group);
+        let membership = Membership {
+            members: config.members.clone(),
+            ..Membership::default()
+        };
         let vfs: Arc<dyn vfs::Vfs> = Arc::new(self.vfs.clone());
         let Opened { snapshots, loaded } = Snapshots::open(vfs, self.is_damaged)?;
         let snapshot = loaded.as_ref().map(|loaded| loaded.meta.last);
@@ -234,6 +255,7 @@ impl Node {
         self.process = Some(Process {
             replica,
             output: Output::default(),
+            membership,
             dir,
             known_peers,
             run,
@@ -267,11 +289,12 @@ impl Node {
             group: GroupId(GROUP),
             node: self.id,
             incarnation,
-            members: (1..=swarm.nodes as u64)
-                .map(|id| (NodeId(id), format!("127.0.0.1:{}", 8000 + id)))
-                .collect(),
-            addresses: std::collections::BTreeMap::new(),
-            is_joined: false,
+            members: self.charter.clone().unwrap_or_else(|| {
+                let first = (1..=swarm.nodes as u64).map(NodeId);
+                first.map(|id| (id, first_address(id))).collect()
+            }),
+            addresses: BTreeMap::new(),
+            is_joined: self.charter.is_some(),
             serves_peers: true,
             tick_ms: swarm.tick_ms,
             election_timeout_ms: swarm.election_timeout_ms,
@@ -325,6 +348,11 @@ impl Node {
             *place = None;
         }
     }
+}
+
+/// Where one of the first members is reached.
+fn first_address(id: NodeId) -> String {
+    format!("127.0.0.1:{}", 8000 + id.0)
 }
 
 fn refused(error: impl std::fmt::Display) -> StartFailure {

@@ -1,9 +1,10 @@
 //! Nodes among each other: connecting, the handshake's judgement, and packets.
 
-use raft::NodeId;
+use raft::{Message, NodeId};
 use replica::{Disconnect, PeerInfo, PeerMessage};
 use wal::known_peers::{self, PeerRun};
 
+use crate::judges::Fact;
 use crate::report::{FaultClass, TraceKind};
 use crate::tape::{Site, SiteKind};
 use crate::world::World;
@@ -47,8 +48,11 @@ impl World {
         if state.is_connected {
             return;
         }
-        let is_for_ever = |down| down == Down::Frozen || down == Down::Refused;
-        if is_for_ever(self.nodes[one].down) || is_for_ever(self.nodes[other].down) {
+        let is_for_ever = |node: usize| {
+            let place = &self.nodes[node];
+            matches!(place.down, Down::Frozen | Down::Refused) || !place.is_present()
+        };
+        if is_for_ever(one) || is_for_ever(other) || !self.is_wanted(one, other) {
             return;
         }
         let is_cut = self.network.is_cut(one, other) || self.network.is_cut(other, one);
@@ -63,7 +67,8 @@ impl World {
         // Whoever dials a node whose process is gone is refused.
         for (node, peer) in [(one, other), (other, one)] {
             let is_refused = self.nodes[peer].process.is_none();
-            if !is_cut && is_refused && self.nodes[node].is_awake(self.now_us) {
+            let is_told = is_refused && self.dials(node, peer);
+            if !is_cut && is_told && self.nodes[node].is_awake(self.now_us) {
                 self.input(node, |replica, now| {
                     replica.peer_disconnected(now, NodeId(peer as u64 + 1), Disconnect::Reset);
                 });
@@ -74,6 +79,9 @@ impl World {
     /// The handshake: each judges by what it remembers whether the other is what it was, and
     /// remembers it.
     fn meet(&mut self, one: usize, other: usize) {
+        if !self.let_each_other_in(one, other) {
+            return;
+        }
         for (node, peer) in [(one, other), (other, one)] {
             let Some(run) = self.run_of(peer) else {
                 return;
@@ -134,13 +142,23 @@ impl World {
     /// A connection ends. Whoever lives learns of it: soon if the other's answer gets through, after
     /// a long silence if not.
     pub(super) fn break_connection(&mut self, one: usize, other: usize, reason: Disconnect) {
+        self.break_connection_with(one, other, [reason, reason]);
+    }
+
+    /// The same; each end sees another reason.
+    pub(super) fn break_connection_with(
+        &mut self,
+        one: usize,
+        other: usize,
+        reasons: [Disconnect; 2],
+    ) {
         let state = self.network.pair(one, other);
         if !state.is_connected {
             return;
         }
         state.is_connected = false;
         state.epoch += 1;
-        for (node, peer) in [(one, other), (other, one)] {
+        for (node, peer, reason) in [(one, other, reasons[0]), (other, one, reasons[1])] {
             let life = self.nodes[node].life;
             let (reason, wait_us) = match self.network.is_cut(peer, node) {
                 true => (Disconnect::Lost, LOST_AFTER_US),
@@ -276,6 +294,15 @@ impl World {
         });
         self.note(((from as u64) << 8) | to as u64, packet.sent_us);
         let sender = NodeId(from as u64 + 1);
+        if self.swarm.churns
+            && let PeerMessage::Raft(
+                message @ (Message::RequestVote(_) | Message::RequestPreVote(_)),
+            ) = &packet.message
+        {
+            let to = self.nodes[to].id;
+            let from = sender;
+            self.see(&Fact::Asked { from, to, message });
+        }
         self.input(to, |replica, now| {
             replica.peer_message(now, sender, packet.message);
         });

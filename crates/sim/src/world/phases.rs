@@ -51,12 +51,18 @@ impl World {
     }
 
     fn demand_progress(&mut self) {
-        let core = self.choose_core();
+        let healed = self.choose_core();
         // Ten election timeouts, and what it takes to connect, to sync and to send.
         let patience_us = 10 * self.swarm.election_timeout_max_us() + 2_000_000;
-        self.demand(patience_us, |world| world.missing_leader(&core));
+        self.demand(patience_us, |world| {
+            world.missing_leader(&world.members_of(&healed))
+        });
         self.with_clients(|clients, scene| clients.settle(scene));
         self.demand(SETTLE_US, World::missing_answers);
+        let core = match self.swarm.churns {
+            true => self.demand_order(patience_us, &healed),
+            false => healed,
+        };
         self.demand_equality(patience_us, &core);
         self.demand(patience_us, |world| world.missing_calm(&core));
         // A gateway's patience is at most sixteen of the longest election timeouts, or eight seconds. Until
@@ -94,20 +100,27 @@ impl World {
     /// the others for good.
     fn choose_core(&mut self) -> Vec<usize> {
         let site = Site::new(SiteKind::Liveness, 0);
-        let mut whole: Vec<usize> = (0..self.nodes.len())
-            .filter(|&node| !self.nodes[node].is_damaged && self.nodes[node].down != Down::Refused)
-            .collect();
-        let quorum = self.nodes.len() / 2 + 1;
-        let least = quorum.min(whole.len());
-        let size = whole.len() - self.tape.below(site, (whole.len() - least + 1) as u64) as usize;
-        while whole.len() > size {
-            let leaver = self.tape.below(site, whole.len() as u64) as usize;
-            whole.remove(leaver);
+        let is_whole = |node: &usize| {
+            let place = &self.nodes[*node];
+            !place.is_damaged && place.down != Down::Refused && place.is_present()
+        };
+        let mut whole: Vec<usize> = (0..self.nodes.len()).filter(is_whole).collect();
+        if self.swarm.churns {
+            whole = self.choose_members(whole);
+        } else {
+            let quorum = self.nodes.len() / 2 + 1;
+            let least = quorum.min(whole.len());
+            let size =
+                whole.len() - self.tape.below(site, (whole.len() - least + 1) as u64) as usize;
+            while whole.len() > size {
+                let leaver = self.tape.below(site, whole.len() as u64) as usize;
+                whole.remove(leaver);
+            }
         }
         for node in 0..self.nodes.len() {
             if !whole.contains(&node) {
                 self.crash(node, Crash::Process, "frozen");
-                if self.nodes[node].down != Down::Refused {
+                if self.nodes[node].down == Down::Restarts {
                     self.nodes[node].down = Down::Frozen;
                 }
             } else if self.nodes[node].process.is_none() {
@@ -244,7 +257,10 @@ impl World {
             Ok(views) => views,
             Err(missing) => return Some(missing),
         };
-        let leader = views[0].leader;
+        let Some(first) = views.first() else {
+            return Some("no member runs".to_owned());
+        };
+        let leader = first.leader;
         let Some(leader) = leader else {
             return Some(format!("n{} knows no leader", core[0] + 1));
         };
@@ -271,7 +287,7 @@ impl World {
         }
     }
 
-    fn missing_equality(&self, core: &[usize]) -> Option<String> {
+    pub(super) fn missing_equality(&self, core: &[usize]) -> Option<String> {
         if let Some(missing) = self.missing_leader(core) {
             return Some(missing);
         }

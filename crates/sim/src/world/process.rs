@@ -145,6 +145,21 @@ impl World {
         });
     }
 
+    /// Starts a node that has marked its data directory as one of a removed node: it must refuse.
+    pub(super) fn start_removed(&mut self, node: usize) {
+        let now_us = self.now_us;
+        let place = &mut self.nodes[node];
+        match place.start(&self.swarm, now_us, &mut self.tape) {
+            Err(_) => place.vfs.crash(Crash::Process),
+            Ok(_) => {
+                place.process = None;
+                let detail = format!("n{} was removed, and starts again", node + 1);
+                let property = "farewell";
+                self.fail(Violation { property, detail });
+            }
+        }
+    }
+
     pub(super) fn schedule_tick(&mut self, node: usize, life: u32) {
         let clock = self.nodes[node].clock;
         let local_us = clock.at(self.now_us).mono_us;
@@ -240,7 +255,12 @@ impl World {
             self.queue.push(self.now_us + 1, Event::Turn { node, life });
         }
         self.stepped(node);
-        self.wake_disk(node);
+        let membership = self.nodes[node].process.as_ref().map(|it| &it.membership);
+        if membership.is_some_and(|membership| membership.is_removed) {
+            self.retire(node, "removed, by its own log");
+        } else {
+            self.wake_disk(node);
+        }
     }
 
     /// The replica said that it cannot go on. Only a node whose disk lost its word may say so.
@@ -251,6 +271,10 @@ impl World {
 
     fn carry_out(&mut self, node: usize, output: &mut Output) {
         let id = self.nodes[node].id;
+        let membership = output.membership.take();
+        if let Some(membership) = &membership {
+            self.membership_told(node, membership);
+        }
         for write in output.writes.drain(..) {
             if self.crashes_here(node) {
                 return;
@@ -261,6 +285,7 @@ impl World {
             });
             self.note(write.id.0, write.records.len() as u64);
             self.note_base(node, &write);
+            self.note_conf(node, &write);
             if let Some(process) = &mut self.nodes[node].process {
                 process.writes.push_back(write);
             }
@@ -513,6 +538,7 @@ impl World {
         });
         self.note(node as u64, how as u64);
         self.drop_clients_of(node);
+        self.forget_asked(node);
         for peer in 0..self.nodes.len() {
             if peer != node {
                 self.break_connection(node, peer, Disconnect::Reset);

@@ -6,6 +6,7 @@ use raft::{NodeId, Term, TimeoutNow};
 use replica::PeerMessage;
 
 use crate::judges::Violation;
+use crate::judges::shadow::is_quorum;
 use crate::world::World;
 
 impl World {
@@ -25,8 +26,9 @@ impl World {
         let Some((leader, term, node)) = self.reign(core) else {
             return;
         };
-        let quorum = self.nodes.len() / 2 + 1;
-        if !self.leaders_stay() || core.len() - 1 < quorum {
+        let (_, conf) = self.shadow.conf_committed();
+        let is_left = |id: NodeId| core.contains(&(id.0 as usize - 1)) && id != self.nodes[node].id;
+        if !self.leaders_stay() || !is_quorum(conf, is_left) {
             return;
         }
         let leads = leader.0 as usize - 1;
@@ -50,7 +52,11 @@ impl World {
     fn reign(&self, core: &[usize]) -> Option<(NodeId, Term, usize)> {
         let view = self.views(core).ok()?[0];
         let leader = view.leader.filter(|_| self.failure.is_none())?;
-        let follows = |&node: &usize| self.nodes[node].id != leader;
+        let (_, conf) = self.shadow.conf_committed();
+        let follows = |&node: &usize| {
+            let id = self.nodes[node].id;
+            id != leader && conf.is_voter(id)
+        };
         let follower = core.iter().copied().find(follows)?;
         Some((leader, view.term, follower))
     }

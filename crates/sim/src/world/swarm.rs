@@ -12,7 +12,14 @@ use crate::world::peers::Fate;
 /// The options of a run.
 #[derive(Clone, Debug)]
 pub(super) struct Swarm {
+    /// The first members.
     pub(super) nodes: usize,
+    /// Whether members come and go.
+    pub(super) churns: bool,
+    /// How many nodes there may be in the end, one after the other.
+    pub(super) places: usize,
+    /// The chance, in a million for each round of the nemesis, that a new member's machine is started.
+    pub(super) birth_ppm: u64,
     /// How long a packet travels at least.
     pub(super) latency_us: u64,
     /// The mean of what is added to it.
@@ -52,6 +59,9 @@ pub(super) struct Swarm {
     pub(super) points: Vec<Point>,
 }
 
+/// The most nodes there are.
+const PLACES_MAX: usize = 12;
+
 /// How often the nemesis looks for something to break.
 pub(super) const NEMESIS_PERIOD_US: u64 = 250_000;
 
@@ -63,6 +73,8 @@ impl Swarm {
             choices[tape.below(site, choices.len() as u64) as usize]
         };
         let nodes = pick(0, &[3, 3, 3, 3, 3, 3, 3, 3, 5, 5, 5, 5, 1, 2, 4, 7]) as usize;
+        let churns = profile.allows(FaultClass::NodeAdded) && pick(30, &[0, 1]) == 1;
+        let spare = pick(31, &[6, 2, 4, 9]) as usize;
         let latency_us = pick(1, &[200, 50, 500, 1_000, 5_000, 20_000]);
         let election_timeout_ms = pick(2, &[300, 150, 200, 500, 1_000]).max(latency_us / 100);
         let tick_ms = pick(3, &[20, 10, 25, 50]).min(election_timeout_ms / 6);
@@ -71,6 +83,13 @@ impl Swarm {
             .max(tick_ms);
         let mut swarm = Swarm {
             nodes,
+            churns,
+            places: if churns {
+                (nodes + spare).min(PLACES_MAX)
+            } else {
+                nodes
+            },
+            birth_ppm: pick(32, &[500_000, 1_000_000, 100_000]),
             latency_us,
             jitter_us: pick(5, &[0, 100, 500, 2_000, 10_000]).min(latency_us * 4),
             reorders: pick(6, &[0, 1]) == 1,
@@ -100,8 +119,13 @@ impl Swarm {
         };
         // Many kinds of faults at once leave clients little to see, few leave rare states unreached.
         let gap = pick(21, &[10, 3, 1, 30]);
+        let members_gap = pick(33, &[4, 2, 1, 10]);
         for (index, &class) in FaultClass::ALL.iter().enumerate() {
-            if profile.allows(class) {
+            if class.is_of_members() {
+                let rounds = members_gap * pick(64 + index, &[0, 0, 4, 10, 30]);
+                swarm.rates[index] = 1_000_000_u64.checked_div(rounds).unwrap_or(0);
+                swarm.rates[index] *= u64::from(churns);
+            } else if profile.allows(class) {
                 // One in so many rounds of the nemesis; 0 is never.
                 let rounds = gap * pick(64 + index, &[0, 0, 0, 10, 30, 100, 300]);
                 swarm.rates[index] = 1_000_000_u64.checked_div(rounds).unwrap_or(0);

@@ -21,6 +21,7 @@ impl World {
     pub(super) fn show_begin(&mut self) {
         self.see(&Fact::Begin {
             nodes: self.nodes.len(),
+            first: self.swarm.nodes,
         });
     }
 
@@ -125,6 +126,8 @@ impl World {
                     let why = match node.down {
                         Down::Refused => "refused for good",
                         Down::Frozen => "frozen",
+                        Down::Unborn => "not there yet",
+                        Down::Removed => "removed",
                         _ => "down",
                     };
                     return format!("{id} {why}");
@@ -136,7 +139,7 @@ impl World {
                 };
                 format!(
                     "{id} {} of term {}, follows {}, voted for {}, log to {}, durable to {}, commit {}, \
-                     applied {}, start {}, {} writes at the disk{paused}",
+                     applied {}, start {}, {} writes at the disk{paused}, {}",
                     view.role,
                     view.term.0,
                     name(view.leader),
@@ -147,6 +150,7 @@ impl World {
                     view.applied,
                     process.run.incarnation,
                     process.writes.len() + usize::from(process.under_way.is_some()),
+                    process.replica.raft().conf(),
                 )
             })
             .collect()

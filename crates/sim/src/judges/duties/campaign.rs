@@ -4,9 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use raft::{Message, NodeId, Term};
+use raft::{Message, NodeId, RequestVote, Term};
 use replica::PeerMessage;
 
+use crate::judges::shadow::is_quorum;
 use crate::judges::{Fact, Judge, Shadow, Violation, violation};
 
 /// See the module.
@@ -28,16 +29,34 @@ impl Campaign {
         }
     }
 
-    fn asks(&self, candidate: NodeId, term: Term, nodes: usize) -> Result<(), Violation> {
-        let others = match self.willing.get(&candidate) {
-            Some((latest, voters)) if *latest == term => voters.len(),
-            _ => 0,
-        };
-        if others + 1 > nodes / 2 {
+    fn asks(
+        &self,
+        candidate: NodeId,
+        request: &RequestVote,
+        shadow: &Shadow,
+    ) -> Result<(), Violation> {
+        let RequestVote { term, last, .. } = *request;
+        let log = shadow.node(candidate);
+        let is_same_log = log
+            .held(last.index)
+            .is_none_or(|held| held.term == last.term);
+        if !is_same_log {
+            // The request waited for the disk while the log was replaced.
+            return Ok(());
+        }
+        let conf = shadow.conf_at(candidate, last.index);
+        let voters = self
+            .willing
+            .get(&candidate)
+            .filter(|(latest, _)| *latest == term);
+        let would =
+            |voter| voter == candidate || voters.is_some_and(|(_, all)| all.contains(&voter));
+        if is_quorum(conf, would) {
             return Ok(());
         }
         violation(self, || {
-            format!("{candidate} asks for votes in term {term}; {others} others of {nodes} would")
+            let others = voters.map_or(0, |(_, all)| all.len());
+            format!("{candidate} asks for votes in term {term}; {others} others would, with {conf}")
         })
     }
 }
@@ -59,7 +78,7 @@ impl Judge for Campaign {
                     Ok(())
                 }
                 Message::RequestVote(request) if !request.transfer => {
-                    self.asks(from, request.term, shadow.nodes().count())
+                    self.asks(from, request, shadow)
                 }
                 _ => Ok(()),
             },
@@ -77,7 +96,7 @@ impl Judge for Campaign {
 mod tests {
     use super::*;
     use crate::judges::made_up::{MadeUp, view};
-    use raft::{EntryId, RequestPreVoteResponse, RequestVote};
+    use raft::{EntryId, RequestPreVoteResponse};
 
     fn made_up() -> MadeUp<Campaign> {
         MadeUp::new(5, Campaign::default())
@@ -145,6 +164,6 @@ mod tests {
             made_up.send(voter, 1, would(term, true));
         }
         made_up.send(1, 2, request(3, false));
-        made_up.fired("1 others of 5");
+        made_up.fired("1 others would");
     }
 }

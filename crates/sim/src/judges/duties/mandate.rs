@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use raft::{AppendOutcome, LogIndex, Message, NodeId, PeerStatus, Role, Term};
 use replica::PeerMessage;
 
+use crate::judges::shadow::is_quorum;
 use crate::judges::{Fact, Judge, Shadow, View, Violation, violation};
 
 /// Every so many steps a leader's books are looked at. What is wrong in them stays there for long.
@@ -43,16 +44,17 @@ impl Mandate {
         }
     }
 
-    fn leads(&self, node: NodeId, term: Term, nodes: usize) -> Result<(), Violation> {
-        let others = match self.votes.get(&node) {
-            Some((latest, voters)) if *latest == term => voters.len(),
-            _ => 0,
-        };
-        if others + 1 > nodes / 2 {
+    fn leads(&self, node: NodeId, term: Term, shadow: &Shadow) -> Result<(), Violation> {
+        // A candidate's log does not change, and the entry that opens its term is no configuration.
+        let conf = shadow.conf(node);
+        let voters = self.votes.get(&node).filter(|(latest, _)| *latest == term);
+        let voted = |voter| voter == node || voters.is_some_and(|(_, all)| all.contains(&voter));
+        if is_quorum(conf, voted) {
             return Ok(());
         }
         violation(self, || {
-            format!("{node} leads term {term}, in which {others} others of {nodes} voted for it")
+            let others = voters.map_or(0, |(_, all)| all.len());
+            format!("{node} leads term {term}, in which {others} others voted for it, with {conf}")
         })
     }
 
@@ -109,7 +111,7 @@ impl Judge for Mandate {
             } if view.role == Role::Leader => {
                 let led = |before: View| (before.role, before.term) == (Role::Leader, view.term);
                 if !shadow.node(node).before.is_some_and(led) {
-                    self.leads(node, view.term, shadow.nodes().count())?;
+                    self.leads(node, view.term, shadow)?;
                 }
                 if shadow.steps().is_multiple_of(PERIOD_STEPS) {
                     self.books(node, view.term, &replica.raft().status().peers)?;
@@ -170,7 +172,7 @@ mod tests {
             let mut made_up = MadeUp::new(3, Mandate::default());
             made_up.send(2, 1, wrong);
             made_up.step(1, leader(3, 0, 0));
-            made_up.fired("n1 leads term t3, in which 0 others of 3 voted for it");
+            made_up.fired("n1 leads term t3, in which 0 others voted for it");
         }
     }
 

@@ -8,8 +8,9 @@
 //! These last, so looking at some steps is enough.
 
 use buggify::Point;
-use raft::{Config, Role, Status};
+use raft::{Config, NodeId, Role, Status};
 
+use crate::judges::shadow::is_quorum;
 use crate::judges::{Fact, Judge, Shadow, Violation, violation};
 
 /// Every so many steps are looked at.
@@ -25,20 +26,20 @@ pub struct Office {}
 impl Office {
     fn leader(&self, status: &Status, config: &Config) -> Result<(), Violation> {
         let (id, term) = (status.id, status.term);
-        let voters = 1 + status.peers.iter().filter(|peer| peer.voter).count();
-        let heard = |peer: &&raft::PeerStatus| {
-            peer.voter && peer.quiet_ticks < config.election_timeout_ticks_min
+        let conf = &status.conf;
+        let hears = |voter: NodeId| {
+            let peer = status.peers.iter().find(|peer| peer.id == voter);
+            voter == id
+                || peer.is_some_and(|peer| peer.quiet_ticks < config.election_timeout_ticks_min)
         };
-        let heard = 1 + status.peers.iter().filter(heard).count();
-        if heard <= voters / 2 && !buggify::is_active(Point::LeaderKeepsOffice) {
+        if !is_quorum(conf, hears) && !buggify::is_active(Point::LeaderKeepsOffice) {
             return violation(self, || {
-                format!(
-                    "{id} leads term {term} and hears {heard} of {voters} voters, itself included"
-                )
+                let heard: Vec<NodeId> = conf.all_voters().filter(|&voter| hears(voter)).collect();
+                format!("{id} leads term {term} and hears {heard:?}, itself included, with {conf}")
             });
         }
         let patience = config.election_timeout_ticks_max * DISK_TIMEOUTS_MAX;
-        if voters > 1 && status.disk_stalled_ticks > patience {
+        if !conf.is_only_voter(id) && status.disk_stalled_ticks > patience {
             return violation(self, || {
                 let stalled = status.disk_stalled_ticks;
                 format!("{id} leads term {term} on a disk that has hung for {stalled} ticks")
@@ -80,7 +81,7 @@ impl Judge for Office {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use raft::{EntryId, LogIndex, NodeId, PeerStatus, Term};
+    use raft::{EntryId, LogIndex, PeerStatus, Term};
 
     fn status() -> Status {
         let peer = |id| PeerStatus {
@@ -142,6 +143,7 @@ mod tests {
         assert_eq!(judge(one_large), Ok(()));
         let alone = |status: &mut Status| {
             status.peers.clear();
+            status.conf = raft::ConfState::of_voters([NodeId(1)]);
             status.disk_stalled_ticks = 99;
         };
         assert_eq!(judge(alone), Ok(()));
@@ -154,7 +156,7 @@ mod tests {
                 peer.quiet_ticks = 10;
             }
         });
-        assert!(silent.is_err_and(|text| text.contains("hears 1 of 3 voters")));
+        assert!(silent.is_err_and(|text| text.contains("hears [NodeId(1)]")));
         let hangs = judge(|status| status.disk_stalled_ticks = 41);
         assert!(hangs.is_err_and(|text| text.contains("hung for 41 ticks")));
         let greedy = judge(|status| status.uncommitted_bytes = 1_500);

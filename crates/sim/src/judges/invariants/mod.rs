@@ -1,7 +1,7 @@
 //! What must hold at every step: one file a property.
 //!
-//! Membership does not change yet and there are no leases and no snapshots, so nothing is said of them.
-//! That keys expire alike on all replicas is part of `state_hash`: the hash has each key's due time
+//! Changes of members have judges of their own ([`members`](crate::judges::members)). There are no
+//! leases, so nothing is said of them. That keys expire alike on all replicas is part of `state_hash`: the hash has each key's due time
 //! and the time of the log in it.
 
 pub mod bounded;

@@ -47,7 +47,7 @@ impl Judge for TermMonotonic {
 
     fn see(&mut self, fact: &Fact<'_>, shadow: &Shadow) -> Result<(), Violation> {
         match *fact {
-            Fact::Begin { nodes } => {
+            Fact::Begin { nodes, .. } => {
                 self.claimed = vec![Term(0); nodes];
                 Ok(())
             }

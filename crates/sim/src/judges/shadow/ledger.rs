@@ -2,12 +2,14 @@
 
 use raft::{EntryId, LogIndex, NodeId, Term};
 
+use crate::judges::shadow::confs::Confs;
 use crate::judges::shadow::entry::{Held, Mark, at};
 
 /// The committed entries, from index 1 on. The first node that commits an index fixes it.
 #[derive(Debug, Default)]
 pub struct Ledger {
     entries: Vec<Committed>,
+    confs: Confs,
 }
 
 /// A committed entry.
@@ -34,6 +36,11 @@ impl Ledger {
         &self.entries
     }
 
+    /// The configurations among them.
+    pub fn confs(&self) -> &Confs {
+        &self.confs
+    }
+
     /// Whether this entry was committed.
     pub fn contains(&self, id: EntryId) -> bool {
         self.entry(id.index)
@@ -58,6 +65,8 @@ impl Ledger {
     }
 
     pub(super) fn push(&mut self, entry: Committed) {
+        let index = self.last().next();
+        self.confs.take(index, &entry.held);
         self.entries.push(entry);
     }
 }
