@@ -1,24 +1,26 @@
 //! The keyspace: all keys of one database, in one order.
 //!
 //! Every key has a [`Position`]: its slot, then a keyed hash. The keys are kept in the order of their
-//! positions, in *segments* of at most about a thousand keys, each a contiguous range. A directory,
-//! the sorted array of the first positions, finds the segment of a key. A segment that fills up is
+//! positions, in *segments* of at most about a thousand keys, each a contiguous range. A directory
+//! of their first positions finds the segment of a key (module `directory`). A segment that fills up is
 //! cut at its middle key, not at the middle of its range, so it does not matter how positions are
 //! spread: a million keys with one hash tag, all in one slot, make the same thousand segments as a
 //! million keys without.
 //!
 //! That one order serves everything that walks keys. SCAN's cursor is a position, so it needs no
 //! state on any node and survives every change of the segments: a key that stays keeps its position
-//! and is met. The keys of a slot are one range. And because a segment is shared by reference count
-//! and copied when it is changed while shared, a copy of the directory is a frozen view of the whole
-//! keyspace, whose price is paid one page of a segment at a time (module `pages`).
+//! and is met. The keys of a slot are one range. And because everything is shared by reference count
+//! and copied when it is changed while shared, a copy of the directory's top is a frozen view of the whole
+//! keyspace, whose price is paid a page of a segment at a time.
 
 mod builder;
+mod directory;
 mod key;
 mod pages;
 mod position;
 mod segment;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use buggify::Point;
@@ -26,6 +28,7 @@ use buggify::Point;
 use crate::rolling;
 
 pub(crate) use builder::{Builder, PushError};
+use directory::{At, Directory, Shelf};
 pub use key::Key;
 pub(crate) use position::{Placement, Position};
 pub use position::{SLOT_COUNT, key_slot};
@@ -41,10 +44,8 @@ const MERGED_KEYS_MAX: usize = SEGMENT_KEYS_MAX / 4 * 3;
 /// The keys of one database, ordered by position.
 #[derive(Clone, Debug)]
 pub(crate) struct Keyspace {
-    /// The first position of the range of each segment, ascending. Invariant: the first is 0.
-    starts: Vec<u64>,
-    /// The segments, parallel to `starts`. Invariant: none is empty, unless it is the only one.
-    segments: Vec<Arc<Segment>>,
+    /// The segments. Invariant: none is empty, unless it is the only one.
+    directory: Directory,
     /// The number of keys.
     key_count: usize,
     /// The sum of the hashes of all entries but the one at `open`.
@@ -59,15 +60,14 @@ pub(crate) struct Keyspace {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
     position: Position,
-    segment: usize,
+    segment: At,
     rank: usize,
 }
 
 impl Keyspace {
     pub(crate) fn new(placement: Placement) -> Self {
         Keyspace {
-            starts: vec![Position::FIRST.0],
-            segments: vec![Arc::default()],
+            directory: Directory::of_one(),
             key_count: 0,
             sum: 0,
             open: None,
@@ -84,9 +84,10 @@ impl Keyspace {
         } = place;
         self.settle();
         self.sum = self.sum.wrapping_add(rolling::of_entry(&entry));
-        Arc::make_mut(&mut self.segments[segment]).insert(rank, position, entry);
+        let changed = self.directory.get_mut(segment);
+        changed.insert(rank, position, entry);
         self.key_count += 1;
-        let is_full = self.segments[segment].len() > SEGMENT_KEYS_MAX;
+        let is_full = changed.len() > SEGMENT_KEYS_MAX;
         if is_full || buggify::point(Point::KeySegmentCutEarly) {
             self.split(segment);
         }
@@ -95,12 +96,13 @@ impl Keyspace {
     /// Removes the entry at a place where [`Keyspace::find`] found its key.
     pub(crate) fn remove(&mut self, place: Place) -> Entry {
         self.settle();
-        let range = self.range(place.segment);
-        let segment = Arc::make_mut(&mut self.segments[place.segment]);
+        let range = self.directory.range(place.segment);
+        let segment = self.directory.get_mut(place.segment);
         let entry = segment.remove(place.rank, &self.placement, range);
+        let is_small = segment.len() < SEGMENT_KEYS_MIN;
         self.key_count -= 1;
         self.sum = self.sum.wrapping_sub(rolling::of_entry(&entry));
-        if self.segments[place.segment].len() < SEGMENT_KEYS_MIN {
+        if is_small {
             self.merge(place.segment);
         }
         entry
@@ -109,7 +111,7 @@ impl Keyspace {
     /// The entry at a place where [`Keyspace::find`] found its key, to be changed.
     pub(crate) fn entry_mut(&mut self, place: Place) -> &mut Entry {
         self.settle();
-        let entry = Arc::make_mut(&mut self.segments[place.segment]).entry_mut(place.rank);
+        let entry = self.directory.get_mut(place.segment).entry_mut(place.rank);
         self.sum = self.sum.wrapping_sub(rolling::of_entry(entry));
         self.open = Some(place);
         entry
@@ -121,7 +123,8 @@ impl Keyspace {
             return Vec::new();
         }
         let emptied = std::mem::replace(self, Keyspace::new(self.placement.clone()));
-        emptied.segments.into_iter().map(DetachedSegment).collect()
+        let segments = emptied.directory.into_segments();
+        segments.map(DetachedSegment).collect()
     }
 
     pub(crate) fn key_count(&self) -> usize {
@@ -139,8 +142,9 @@ impl Keyspace {
     /// The place of a key: `Ok` when the key is there.
     pub(crate) fn find(&self, key: &[u8]) -> Result<Place, Place> {
         let position = self.placement.position(key);
-        let segment = self.segment_of(position);
-        let found = self.segments[segment].find(position, key, self.range(segment));
+        let segment = self.directory.find(position);
+        let range = self.directory.range(segment);
+        let found = self.directory.get(segment).find(position, key, range);
         match found {
             Ok(rank) => Ok(Place {
                 position,
@@ -157,7 +161,7 @@ impl Keyspace {
 
     /// The entry at a place where [`Keyspace::find`] found its key.
     pub(crate) fn entry(&self, place: Place) -> &Entry {
-        self.segments[place.segment].entry(place.rank)
+        self.directory.get(place.segment).entry(place.rank)
     }
 
     /// The entry of a key.
@@ -167,36 +171,40 @@ impl Keyspace {
 
     /// All entries, in the order of positions.
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.segments
-            .iter()
+        self.directory
+            .segments()
             .flat_map(|segment| segment.entries_from(0))
             .map(|(_, entry)| entry)
     }
 
     /// All entries at or after a position, in the order of positions.
     pub(crate) fn entries_from(&self, from: Position) -> impl Iterator<Item = (Position, &Entry)> {
-        let first = self.segment_of(from);
-        let rank = self.segments[first].lower_bound(from);
-        let rest = self.segments[first + 1..]
-            .iter()
+        let first = self.directory.find(from);
+        let rank = self.directory.get(first).lower_bound(from);
+        let rest = self
+            .directory
+            .from(first)
+            .skip(1)
             .flat_map(|segment| segment.entries_from(0));
-        self.segments[first].entries_from(rank).chain(rest)
+        self.directory.get(first).entries_from(rank).chain(rest)
     }
 
     /// The number of keys at or after `from` and before `end`, where `None` is the end of all.
     pub(crate) fn count_between(&self, from: Position, end: Option<Position>) -> usize {
-        let first = self.segment_of(from);
-        let last = end.map_or(self.segments.len() - 1, |end| self.segment_of(end));
-        let whole: usize = self.segments[first..last]
-            .iter()
-            .map(|segment| segment.len())
-            .sum();
-        let before = self.segments[first].lower_bound(from);
-        let upto = match end {
-            Some(end) => self.segments[last].lower_bound(end),
-            None => self.segments[last].len(),
-        };
-        (whole + upto).saturating_sub(before)
+        let first = self.directory.find(from);
+        let last = end.map(|end| self.directory.find(end));
+        let mut count = 0;
+        let mut at = Some(first);
+        while let Some(here) = at
+            && last.is_none_or(|last| here < last)
+        {
+            count += self.directory.get(here).len();
+            at = self.directory.behind(here);
+        }
+        if let (Some(end), Some(last)) = (end, last) {
+            count += self.directory.get(last).lower_bound(end);
+        }
+        count.saturating_sub(self.directory.get(first).lower_bound(from))
     }
 
     /// A uniformly chosen entry. `random` is called for each random number that is needed.
@@ -209,43 +217,40 @@ impl Keyspace {
             return None;
         }
         // A few segments can all be far from full, and are cheap to measure.
-        let few = self.segments.len() <= 8;
-        let largest = self
-            .segments
-            .iter()
-            .take(8)
-            .map(|segment| segment.len())
-            .max();
+        let few = self.directory.len() <= 8;
+        let first = self.directory.segments().take(8);
+        let largest = first.map(Segment::len).max();
         let places = largest.filter(|_| few).unwrap_or(SEGMENT_KEYS_MAX) as u64;
-        let mut segment = 0;
+        let mut last = self.directory.find(Position::FIRST);
         for _ in 0..ATTEMPTS_MAX {
-            segment = (random() % self.segments.len() as u64) as usize;
+            let Some(segment) = self.directory.draw(random(), random()) else {
+                continue;
+            };
+            last = segment;
+            let segment = self.directory.get(segment);
             let rank = (random() % places) as usize;
-            if rank < self.segments[segment].len() {
-                return Some(self.segments[segment].entry(rank));
+            if rank < segment.len() {
+                return Some(segment.entry(rank));
             }
         }
-        let rank = (random() % self.segments[segment].len() as u64) as usize;
-        Some(self.segments[segment].entry(rank))
+        let segment = self.directory.get(last);
+        let rank = (random() % segment.len() as u64) as usize;
+        Some(segment.entry(rank))
     }
 
     /// All segments, shared as they are now. What is changed later is copied first.
-    pub(crate) fn freeze(&self) -> Vec<FrozenSegment> {
-        let shared = self.segments.iter().cloned();
-        shared.map(FrozenSegment).collect()
+    pub(crate) fn freeze(&self) -> FrozenKeyspace {
+        FrozenKeyspace {
+            key_count: self.key_count,
+            shelves: self.directory.shelves().collect(),
+        }
     }
 
     /// The bytes of the directory and of the arrays of all segments, without what keys and values
     /// allocate themselves.
     pub(crate) fn allocated_bytes(&self) -> usize {
-        let segments: usize = self
-            .segments
-            .iter()
-            .map(|segment| segment.allocated_bytes())
-            .sum();
-        let headers = self.segments.len() * (size_of::<Segment>() + 2 * size_of::<usize>());
-        let directory = (self.starts.capacity() + self.segments.capacity()) * size_of::<u64>();
-        segments + headers + directory
+        let segments = self.directory.segments().map(Segment::allocated_bytes);
+        segments.sum::<usize>() + self.directory.allocated_bytes()
     }
 
     /// Adds what the entry that was handed out has become.
@@ -254,47 +259,36 @@ impl Keyspace {
         self.open = None;
     }
 
-    /// The segment whose range has a position.
-    fn segment_of(&self, position: Position) -> usize {
-        self.starts.partition_point(|start| *start <= position.0) - 1
-    }
-
-    /// The first position of a segment and that of the next.
-    fn range(&self, segment: usize) -> (Position, Position) {
-        let end = self.starts.get(segment + 1).copied().unwrap_or(u64::MAX);
-        (Position(self.starts[segment]), Position(end))
-    }
-
-    fn split(&mut self, index: usize) {
-        let segment = Arc::make_mut(&mut self.segments[index]);
+    fn split(&mut self, at: At) {
+        let segment = self.directory.get_mut(at);
         let Some(rank) = segment.split_rank() else {
             return;
         };
         let start = segment.position(rank);
         let upper = segment.split_off(rank);
-        self.starts.insert(index + 1, start.0);
-        self.segments.insert(index + 1, Arc::new(upper));
+        self.directory.insert_behind(at, start, upper);
     }
 
     /// Merges a segment with the smaller of its neighbours, if the two fit into one or if there is
     /// nothing to move.
-    fn merge(&mut self, index: usize) {
-        let length = |index: usize| self.segments.get(index).map_or(usize::MAX, |s| s.len());
-        let before = index.checked_sub(1).map_or(usize::MAX, length);
-        let lower = if before <= length(index + 1) {
-            index.wrapping_sub(1)
-        } else {
-            index
+    fn merge(&mut self, at: At) {
+        let directory = &mut self.directory;
+        let length = |at: &At| directory.get(*at).len();
+        let neighbours = [directory.before(at), directory.behind(at)];
+        let smaller = neighbours.into_iter().flatten().min_by_key(length);
+        let Some(neighbour) = smaller else {
+            return;
         };
-        let merged = length(lower).saturating_add(length(lower.wrapping_add(1)));
-        let fits = merged <= MERGED_KEYS_MAX || length(index) == 0;
-        if merged == usize::MAX || !fits {
+        let fits = length(&at) + length(&neighbour) <= MERGED_KEYS_MAX || length(&at) == 0;
+        if !fits {
             return;
         }
-        self.starts.remove(lower + 1);
-        let upper = self.segments.remove(lower + 1);
-        let upper = Arc::try_unwrap(upper).unwrap_or_else(|shared| (*shared).clone());
-        Arc::make_mut(&mut self.segments[lower]).append(upper);
+        let (lower, upper) = (at.min(neighbour), at.max(neighbour));
+        let start = directory.range(lower).0;
+        let moved = directory.remove(upper);
+        // Where it is may have changed: shelves merge, too.
+        let lower = directory.find(start);
+        directory.get_mut(lower).append(moved);
     }
 }
 
@@ -302,16 +296,41 @@ impl Keyspace {
 impl Keyspace {
     /// The number of segments that a frozen view shares.
     pub(crate) fn shared_segments(&self) -> usize {
-        let shared = self.segments.iter();
-        shared
-            .filter(|segment| Arc::strong_count(segment) > 1)
-            .count()
+        self.directory.shared_segments()
     }
 }
 
 /// A piece of a database that was emptied. Dropping it frees its keys and values.
 #[derive(Debug)]
 pub(crate) struct DetachedSegment(#[expect(dead_code, reason = "held to be dropped")] Arc<Segment>);
+
+/// A keyspace as it was when it was frozen: the segments of its shelves, to be used up in order.
+#[derive(Clone, Debug)]
+pub(crate) struct FrozenKeyspace {
+    key_count: usize,
+    shelves: VecDeque<Arc<Shelf>>,
+}
+
+impl FrozenKeyspace {
+    /// The number of keys when it was frozen.
+    pub(crate) fn key_count(&self) -> usize {
+        self.key_count
+    }
+
+    /// The entries that are left, in the order of positions.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        let segments = self.shelves.iter().flat_map(|shelf| shelf.segments());
+        let entries = segments.flat_map(|segment| segment.entries_from(0));
+        entries.map(|(_, entry)| entry)
+    }
+
+    /// The segments of the next shelf; it is this view's no more.
+    pub(crate) fn take_shelf(&mut self) -> Option<VecDeque<FrozenSegment>> {
+        let shelf = self.shelves.pop_front()?;
+        let segments = shelf.segments().iter().cloned();
+        Some(segments.map(FrozenSegment).collect())
+    }
+}
 
 /// A segment as it was when it was frozen. As long as this lives, a change of the keyspace's own copy
 /// copies it first.
@@ -327,11 +346,6 @@ impl FrozenSegment {
     /// The entry at a rank of the order of positions.
     pub(crate) fn entry(&self, rank: usize) -> &Entry {
         self.0.entry(rank)
-    }
-
-    /// The entries in the order of positions.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.0.entries_from(0).map(|(_, entry)| entry)
     }
 }
 

@@ -148,12 +148,12 @@ impl Store {
         context.outcome()
     }
 
-    /// A view of all keys at the last entry begun, for a snapshot. Costs a reference per segment of
-    /// some thousand keys; nothing is copied until it changes.
+    /// A view of all keys at the last entry begun, for a snapshot. Costs a reference per hundred
+    /// thousand keys; nothing is copied until it changes.
     pub fn freeze(&self) -> Frozen {
         let databases = self.databases.iter();
-        let segments = databases.map(|database| database.keys().freeze());
-        Frozen::new(self.applied, self.time_ms, segments.collect())
+        let frozen = databases.map(|database| database.keys().freeze());
+        Frozen::new(self.applied, self.time_ms, frozen.collect())
     }
 
     /// A data set of these databases, at a position of the log.

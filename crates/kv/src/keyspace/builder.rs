@@ -4,8 +4,7 @@
 //! of that is needed when the entries arrive in the order of positions, as from a snapshot: each is put
 //! at the end of the last segment, and a segment that has enough is closed.
 
-use std::sync::Arc;
-
+use super::directory::Directory;
 use super::segment::{SEGMENT_KEYS_LIMIT, SEGMENT_KEYS_MAX, Segment};
 use super::{Entry, Keyspace, Placement, Position};
 use crate::rolling;
@@ -21,7 +20,7 @@ pub(crate) struct Builder {
     /// The segment that is being filled, behind those of `keyspace`.
     filling: Segment,
     /// The first position of its range.
-    start: u64,
+    start: Position,
 }
 
 /// Why an entry was not taken.
@@ -36,12 +35,11 @@ pub(crate) enum PushError {
 impl Builder {
     pub(crate) fn new(placement: Placement) -> Self {
         let mut keyspace = Keyspace::new(placement);
-        keyspace.starts.clear();
-        keyspace.segments.clear();
+        keyspace.directory = Directory::default();
         Builder {
             keyspace,
             filling: Segment::with_capacity(0),
-            start: Position::FIRST.0,
+            start: Position::FIRST,
         }
     }
 
@@ -61,7 +59,7 @@ impl Builder {
         // Equal positions stay in one segment: look-ups and cuts count on it.
         if !is_equal && self.filling.len() >= FILL_KEYS {
             self.close(Segment::with_capacity(FILL_KEYS));
-            self.start = position.0;
+            self.start = position;
         }
         if self.filling.len() >= SEGMENT_KEYS_LIMIT {
             return Err(PushError::Crowded);
@@ -75,7 +73,7 @@ impl Builder {
 
     /// The keyspace of all entries.
     pub(crate) fn finish(mut self) -> Keyspace {
-        if self.filling.len() > 0 || self.keyspace.segments.is_empty() {
+        if self.filling.len() > 0 || self.keyspace.directory.len() == 0 {
             self.filling.shrink_to_fit();
             self.close(Segment::with_capacity(0));
         }
@@ -84,7 +82,6 @@ impl Builder {
 
     fn close(&mut self, next: Segment) {
         let full = std::mem::replace(&mut self.filling, next);
-        self.keyspace.starts.push(self.start);
-        self.keyspace.segments.push(Arc::new(full));
+        self.keyspace.directory.push(self.start, full);
     }
 }

@@ -39,22 +39,23 @@ fn delete(keyspace: &mut Keyspace, key: &[u8]) -> Option<u64> {
 impl Keyspace {
     /// Checks every invariant that the fields state.
     fn check(&self) {
-        assert_eq!(self.starts.len(), self.segments.len());
-        assert_eq!(self.starts[0], 0);
-        assert!(self.starts.is_sorted_by(|left, right| left < right));
+        self.directory.check();
         let sum = self.entries().fold(0, |sum: u64, entry| {
             sum.wrapping_add(rolling::of_entry(entry))
         });
         assert_eq!(self.sum(), sum);
         let mut key_count = 0;
         let mut last: Option<(Position, Key)> = None;
-        for (index, segment) in self.segments.iter().enumerate() {
+        let mut at = Some(self.directory.find(Position::FIRST));
+        while let Some(here) = at {
+            at = self.directory.behind(here);
+            let segment = self.directory.get(here);
             segment.check();
             assert!(
-                segment.len() > 0 || self.segments.len() == 1,
-                "segment {index} is empty"
+                segment.len() > 0 || self.directory.len() == 1,
+                "segment {here:?} is empty"
             );
-            let (start, end) = self.range(index);
+            let (start, end) = self.directory.range(here);
             for (position, entry) in segment.entries_from(0) {
                 assert_eq!(position, self.placement.position(&entry.key));
                 assert!(position >= start && (position < end || end.0 == u64::MAX));
@@ -84,11 +85,13 @@ fn growth_to_many_segments_and_back_to_none() {
     }
     keyspace.check();
     assert_eq!(keyspace.key_count(), KEY_COUNT as usize);
-    let segment_count = keyspace.segments.len();
+    let segment_count = keyspace.directory.len();
     assert!(
         (195..450).contains(&segment_count),
         "{segment_count} segments"
     );
+    // What a frozen view takes at once.
+    assert!(keyspace.freeze().shelves.len() <= segment_count / (directory::SHELF_SEGMENTS_MAX / 2));
     for number in 0..KEY_COUNT {
         assert_eq!(
             keyspace.lookup(&key(number)).map(|entry| entry.version),
@@ -103,9 +106,9 @@ fn growth_to_many_segments_and_back_to_none() {
     let left = (KEY_COUNT / 100) as usize;
     assert_eq!(keyspace.key_count(), left);
     assert!(
-        keyspace.segments.len() <= left / SEGMENT_KEYS_MIN + 1,
+        keyspace.directory.len() <= left / SEGMENT_KEYS_MIN + 1,
         "{}",
-        keyspace.segments.len()
+        keyspace.directory.len()
     );
     assert!(
         keyspace.allocated_bytes() < left * 400,
@@ -116,7 +119,7 @@ fn growth_to_many_segments_and_back_to_none() {
         assert_eq!(delete(&mut keyspace, &key(number)), Some(number + 1));
     }
     keyspace.check();
-    assert_eq!(keyspace.segments.len(), 1);
+    assert_eq!(keyspace.directory.len(), 1);
     assert_eq!(keyspace.key_count(), 0);
 }
 
@@ -132,7 +135,11 @@ fn keys_of_one_hash_tag_are_split_like_all_others() {
         }
     }
     keyspace.check();
-    assert!(keyspace.segments.len() < 110, "{}", keyspace.segments.len());
+    assert!(
+        keyspace.directory.len() < 110,
+        "{}",
+        keyspace.directory.len()
+    );
     let slot = key_slot(b"tag");
     let first = Position::of_slot(slot).expect("a slot in range");
     assert_eq!(
@@ -301,11 +308,12 @@ proptest! {
 }
 
 /// The numbers of segments and of pages that are not shared with a frozen view.
-fn copied(keyspace: &Keyspace, frozen: &[FrozenSegment]) -> (usize, usize) {
+fn copied(keyspace: &Keyspace, frozen: &FrozenKeyspace) -> (usize, usize) {
     let (mut segments, mut pages) = (0, 0);
-    for (mine, theirs) in keyspace.segments.iter().zip(frozen) {
-        let (all, shared) = mine.pages_shared_with(&theirs.0);
-        segments += usize::from(!Arc::ptr_eq(mine, &theirs.0));
+    let theirs = frozen.shelves.iter().flat_map(|shelf| shelf.segments());
+    for (mine, theirs) in keyspace.directory.segments().zip(theirs) {
+        let (all, shared) = mine.pages_shared_with(theirs);
+        segments += usize::from(!std::ptr::eq(mine, Arc::as_ref(theirs)));
         pages += all - shared;
     }
     (segments, pages)
@@ -318,21 +326,22 @@ fn while_a_frozen_view_lives_a_change_copies_one_page_of_one_segment() {
         put(&mut keyspace, format!("key:{number}").as_bytes(), 1);
     }
     let frozen = keyspace.freeze();
-    assert!(frozen.len() > 20);
+    assert!(keyspace.directory.len() > 20);
     assert_eq!(copied(&keyspace, &frozen), (0, 0));
     put(&mut keyspace, b"key:7", 2);
     assert_eq!(copied(&keyspace, &frozen), (1, 1));
     // What is copied already is not copied again.
     put(&mut keyspace, b"key:7", 3);
     assert_eq!(copied(&keyspace, &frozen), (1, 1));
-    let before = |number: usize| frozen[number].entries().all(|entry| entry.version == 1);
-    assert!((0..frozen.len()).all(before), "the frozen view changed");
+    let is_old = |entry: &Entry| entry.version == 1;
+    assert!(frozen.entries().all(is_old), "the frozen view changed");
+    assert_eq!(frozen.entries().count(), frozen.key_count());
     // What is given back is not copied at all.
     drop(frozen);
     let place = keyspace.find(b"key:8").expect("it was put");
-    let segment = Arc::as_ptr(&keyspace.segments[place.segment]);
+    let segment: *const Segment = keyspace.directory.get(place.segment);
     put(&mut keyspace, b"key:8", 2);
-    assert_eq!(Arc::as_ptr(&keyspace.segments[place.segment]), segment);
+    assert!(std::ptr::eq(keyspace.directory.get(place.segment), segment));
     keyspace.check();
 }
 

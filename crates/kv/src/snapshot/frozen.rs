@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::block::BlockWriter;
-use crate::keyspace::FrozenSegment;
+use crate::keyspace::{FrozenKeyspace, FrozenSegment};
 use crate::store::state_hash;
 
 /// All keys as they were at one position of the log. See [`Store::freeze`](crate::Store::freeze).
@@ -15,19 +15,15 @@ use crate::store::state_hash;
 pub struct Frozen {
     applied: u64,
     time_ms: u64,
-    key_count: usize,
-    /// The segments of each database that are not given back yet.
-    databases: VecDeque<VecDeque<FrozenSegment>>,
+    databases: VecDeque<FrozenKeyspace>,
 }
 
 impl Frozen {
-    pub(crate) fn new(applied: u64, time_ms: u64, databases: Vec<Vec<FrozenSegment>>) -> Self {
-        let segments = databases.iter().flatten();
+    pub(crate) fn new(applied: u64, time_ms: u64, databases: VecDeque<FrozenKeyspace>) -> Self {
         Frozen {
             applied,
             time_ms,
-            key_count: segments.map(FrozenSegment::len).sum(),
-            databases: databases.into_iter().map(VecDeque::from).collect(),
+            databases,
         }
     }
 
@@ -43,14 +39,15 @@ impl Frozen {
 
     /// The number of keys in all databases.
     pub fn key_count(&self) -> usize {
-        self.key_count
+        let databases = self.databases.iter();
+        databases.map(FrozenKeyspace::key_count).sum()
     }
 
     /// What [`Store::state_hash`](crate::Store::state_hash) was. Walks all keys.
     pub fn state_hash(&self) -> u64 {
         let databases = (0..).zip(&self.databases);
-        let entries = databases.flat_map(|(number, segments)| {
-            let entries = segments.iter().flat_map(FrozenSegment::entries);
+        let entries = databases.flat_map(|(number, database)| {
+            let entries = database.entries();
             entries.map(move |entry| (number, entry))
         });
         state_hash(self.applied, self.time_ms, entries)
@@ -63,7 +60,8 @@ impl Frozen {
             block: Some(BlockWriter::new(0)),
             database: 0,
             rank: 0,
-            keys_left: self.key_count,
+            keys_left: self.key_count(),
+            segments: VecDeque::new(),
             databases: self.databases,
         }
     }
@@ -76,16 +74,26 @@ pub struct Blocks {
     block: Option<BlockWriter>,
     /// The number of the first of `databases`.
     database: u8,
-    /// The rank of the next entry in its first segment.
+    /// The segments of its shelf at hand that are not given back yet.
+    segments: VecDeque<FrozenSegment>,
+    /// The rank of the next entry in the first of them.
     rank: usize,
     keys_left: usize,
-    databases: VecDeque<VecDeque<FrozenSegment>>,
+    databases: VecDeque<FrozenKeyspace>,
 }
 
 impl Blocks {
     /// The number of keys that are in no block yet.
     pub fn keys_left(&self) -> usize {
         self.keys_left
+    }
+
+    /// The segment that is written next, of the database at hand.
+    fn segment(&mut self) -> Option<&FrozenSegment> {
+        if self.segments.is_empty() {
+            self.segments = self.databases.front_mut()?.take_shelf()?;
+        }
+        self.segments.front()
     }
 }
 
@@ -94,27 +102,29 @@ impl Iterator for Blocks {
 
     fn next(&mut self) -> Option<Vec<u8>> {
         let mut block = self.block.take()?;
-        while let Some(segments) = self.databases.front_mut() {
-            while let Some(segment) = segments.front() {
-                while self.rank < segment.len() && !block.is_full() {
-                    block.push(segment.entry(self.rank));
-                    self.rank += 1;
-                    self.keys_left -= 1;
+        while !self.databases.is_empty() {
+            let mut rank = self.rank;
+            while let Some(segment) = self.segment() {
+                let first = rank;
+                while rank < segment.len() && !block.is_full() {
+                    block.push(segment.entry(rank));
+                    rank += 1;
                 }
-                if self.rank < segment.len() {
+                let is_written = rank == segment.len();
+                self.keys_left -= rank - first;
+                if !is_written {
+                    self.rank = rank;
                     self.block = Some(BlockWriter::new(self.database));
                     return Some(block.finish());
                 }
-                self.rank = 0;
-                segments.pop_front();
+                rank = 0;
+                self.segments.pop_front();
             }
+            self.rank = 0;
             self.databases.pop_front();
             self.database += 1;
-            let has_more = self
-                .databases
-                .front()
-                .is_some_and(|segments| segments.iter().any(|segment| segment.len() > 0));
-            if has_more {
+            let next = self.databases.front();
+            if next.is_some_and(|database| database.key_count() > 0) {
                 let next = BlockWriter::new(self.database);
                 let filled = std::mem::replace(&mut block, next);
                 if !filled.is_empty() {
