@@ -313,8 +313,7 @@ impl Raft {
             return Err(StepError::NotAPeer { from: *from });
         }
         let highest = message.highest_claim();
-        let term_max = Term(self.term.0.saturating_add(Term::LEAP_MAX));
-        if highest.term > term_max || highest.index > LogIndex::CLAIM_MAX {
+        if self.is_absurd(highest) {
             return Err(StepError::Absurd {
                 term: highest.term,
                 index: highest.index,
@@ -324,6 +323,13 @@ impl Raft {
             append.validate()?;
         }
         Ok(())
+    }
+
+    /// Whether a term and an index that come from outside are so high that no honest peer can have
+    /// reached them. To go along would leave none for elections and entries to come.
+    pub(crate) fn is_absurd(&self, claim: EntryId) -> bool {
+        let term_max = Term(self.term.0.saturating_add(Term::LEAP_MAX));
+        claim.term > term_max || claim.index > LogIndex::CLAIM_MAX
     }
 
     /// Compares terms (paper, section 5.1), then hands the message to its kind.

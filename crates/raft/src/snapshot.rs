@@ -134,7 +134,8 @@ impl Raft {
     /// Another node's snapshot is durable here, complete and checked. Returns whether it is news:
     /// then the state machine must become the snapshot's at once, before it is given anything else
     /// to apply. Otherwise it is to be ignored: what is committed here is not behind it (two
-    /// snapshots may come close together, in the wrong order: etcd issue 18055).
+    /// snapshots may come close together, in the wrong order: etcd issue 18055), or its term or index
+    /// is one that no honest node can have reached.
     ///
     /// The log is reset to begin behind it; or, if it holds the snapshot's last entry, only what is
     /// before that goes.
@@ -144,6 +145,9 @@ impl Raft {
         // A leader's log holds everything that is committed.
         if last.index <= commit || self.is_leader() {
             return last != EntryId::ZERO && buggify::canary(Canary::SnapshotRollsBack);
+        }
+        if self.is_absurd(last) {
+            return false;
         }
         if last.term > self.term {
             // It proves that somebody led this term.

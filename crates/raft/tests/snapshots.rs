@@ -623,3 +623,31 @@ fn time_does_not_go_back_behind_a_snapshot() {
     let times: Vec<u64> = write.entries.iter().map(|entry| entry.time_ms).collect();
     assert_eq!(times, [5_000], "the snapshot's time");
 }
+
+/// A header with a damaged or malicious term must not end elections for ever, nor an index the log.
+#[test]
+fn a_snapshot_of_an_impossible_term_or_index_is_ignored() {
+    let mut server = Server::new(&[1, 1, 1], 3);
+    let before = (server.raft.status().term, server.raft.last_index());
+    let (term, index_max) = (before.0.0, LogIndex::CLAIM_MAX.0);
+    for (term, index) in [
+        (u64::MAX, 10),
+        (term + Term::LEAP_MAX + 1, 10),
+        (2, index_max + 1),
+        (2, u64::MAX),
+    ] {
+        let is_news = server.raft.install_snapshot(SnapshotMeta {
+            last: id(term, index),
+            ..snapshot(2, 10)
+        });
+        assert!(!is_news, "{term}, {index}");
+        server.drain();
+        let after = (server.raft.status().term, server.raft.last_index());
+        assert_eq!(after, before, "{term}, {index}");
+    }
+    assert!(
+        server
+            .raft
+            .install_snapshot(snapshot(1 + Term::LEAP_MAX, 10))
+    );
+}
