@@ -62,7 +62,7 @@ impl JoinArguments {
             )),
             Some(_) if !is_done && config.origin("node-id") != &Origin::Default => {
                 Err(Failure::usage(format!(
-                    "--join and --node-id {} ({}) exclude each other: the cluster chooses the id of a node that \
+                    "--join and node-id = {} ({}) exclude each other: the cluster chooses the id of a node that \
                      joins; leave node-id out",
                     config.node_id,
                     config.origin("node-id")

@@ -132,6 +132,11 @@ fn each_refusal_is_one_line_with_exit_code_2_and_touches_nothing() {
              = \"no\" allows it as it is)",
         ),
         (
+            &["--join", "127.0.0.1:1", "--node-id", "4"],
+            "--join and node-id = 4 (--node-id) exclude each other: the cluster chooses the id of a node \
+             that joins; leave node-id out",
+        ),
+        (
             &["--tls-cert", "cert.pem"],
             "tls-cert (--tls-cert) needs tls-key, which is not set: set it, or take tls-cert away",
         ),
