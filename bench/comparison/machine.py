@@ -182,14 +182,34 @@ def cpu_seconds(pid):
     return sum(int(field) for field in fields[11:15]) / os.sysconf("SC_CLK_TCK")
 
 
-def written_bytes(pid):
-    """What a process has caused to be written to disks, or None where that may not be read."""
+def dirtied_bytes(pid):
+    """What a process has caused to be written in the page cache, or None where that may not be read.
+
+    Good for telling whether it writes at all. It is no measure of what goes to the disk: where the page cache has large folios (ext4
+    since Linux 6.16) a write of 4 KiB counts as the whole folio, which is a hundred times as much.
+    """
     try:
         for line in pathlib.Path(f"/proc/{pid}/io").read_text().splitlines():
             if line.startswith("write_bytes:"):
                 return int(line.split()[1])
     except OSError:
         pass
+    return None
+
+
+def device_written_bytes(folder):
+    """What the block device of a directory has written, the file system's journal included; None where there is no such device."""
+    candidates = [os.stat(folder).st_dev]
+    try:
+        candidates.append(os.stat(file_system(folder)[1]).st_rdev)
+    except OSError:
+        pass
+    for device in candidates:
+        try:
+            fields = pathlib.Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}/stat").read_text().split()
+            return int(fields[6]) * 512
+        except OSError:
+            pass
     return None
 
 

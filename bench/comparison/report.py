@@ -20,6 +20,13 @@ TARGETS = [
     ("get-50-p16", "throughput", "redis", "get-50-p16", True, 0.8),
     ("get-follower", "throughput", "quorate", "get-50", True, 0.8),
 ]
+# What is counted that should not be, and how it is told.
+FAULTS = [
+    ("errors", "commands failed"),
+    ("unanswered", "commands had no reply"),
+    ("misses", "reads found no value"),
+    ("leader_changes", "turns in which the leader changed"),
+]
 LABELS = {"quorate": "Quorate", "redis": "Redis", "etcd": "etcd"}
 
 
@@ -34,7 +41,7 @@ def summary(turns):
     figures["curve"] = [
         [point[0], statistics.median(turn["curve"][at][1] for turn in turns)] for at, point in enumerate(turns[0]["curve"])
     ]
-    for name in ("errors", "misses", "unanswered"):
+    for name in ("errors", "misses", "unanswered", "leader_changes"):
         figures[name] = sum(turn[name] for turn in turns)
     figures["first_error"] = next((turn["first_error"] for turn in turns if turn["first_error"]), None)
     checks = [turn["check"] for turn in turns if turn.get("check")]
@@ -143,7 +150,7 @@ def faults(figures):
     lines = []
     titles = {work.name: work.title for work in WORKS}
     for (work, system), row in figures.items():
-        for name, words in [("errors", "commands failed"), ("unanswered", "commands had no reply"), ("misses", "reads found no value")]:
+        for name, words in FAULTS:
             if row[name]:
                 first = f", the first: `{row['first_error']}`" if name == "errors" and row["first_error"] else ""
                 lines.append(f"- {LABELS[system]}, {titles[work]}: {number(row[name])} {words}{first}.")
@@ -170,7 +177,7 @@ def markdown(results, plots):
     )
     out += paragraph(
         f"A turn: three nodes start with empty data, {number(KEYS)} keys with values of {VALUE_BYTES} bytes are filled in, "
-        f"the work runs for {form['warm_up']:g} s unmeasured and {form['seconds']:g} s measured, the nodes are ended. The systems take turns "
+        f"the nodes finish what they write after that, the work runs for {form['warm_up']:g} s unmeasured and {form['seconds']:g} s measured, the nodes are ended. The systems take turns "
         f"at each work, {form['rounds']} round{'s' if form['rounds'] > 1 else ''} with the same seeds for all; a figure is the median of the rounds. "
         "Clients are connected to the leader (Redis: the master) unless the work says otherwise. A pipeline of 16 is 16 commands "
         "sent together, whose replies are waited for; with etcd, 16 requests side by side on each connection."
@@ -179,7 +186,7 @@ def markdown(results, plots):
     out += [""]
     out += paragraph(
         "CPU seconds are of one turn, warm-up included, over all three nodes; µs per command are of the servers alone. To disk: what the "
-        "nodes caused to be written (`/proc/PID/io`). Network: all that went over the loopback interface, clients and peers, with headers."
+        "device wrote, with the journal of the file system. Network: all that went over the loopback interface, clients and peers, with headers."
     )
     out += faults(figures)
     if out[-1]:
@@ -192,7 +199,7 @@ def markdown(results, plots):
     table = check_table(figures, systems)
     if table:
         out += ["### redis-benchmark as a check", ""]
-        out += ["The same servers in the first round, right after, for about two seconds.", "", *table, ""]
+        out += ["The same servers in the first round, right after the measurement.", "", *table, ""]
     return "\n".join(out).rstrip() + "\n"
 
 

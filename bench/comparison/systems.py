@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+import os
 import pathlib
 import signal
 import socket
@@ -14,6 +15,8 @@ from .machine import Trouble
 
 NODES = 3
 START_SECONDS = 40
+# Nodes are quiet if they have written nothing between so many looks; they are given so long to become so.
+QUIET_LOOKS, QUIET_LOOK_SECONDS, QUIET_SECONDS_MAX = 3, 0.15, 8
 PR_SET_PDEATHSIG = 1
 # Whatever proxy the environment names, it is not for this machine.
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -50,6 +53,7 @@ class System:
 
     name = label = protocol = None
     programs = ()
+    elects_leaders = True
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
@@ -107,6 +111,16 @@ class System:
             time.sleep(0.05)
         raise Trouble(f"{self.label} was not ready after {START_SECONDS} s: {self.last_words()}")
 
+    def wait_until_quiet(self):
+        """Waits until the nodes write nothing more: what they do in the background after a start is not the work's."""
+        before, quiet, until = None, 0, time.monotonic() + QUIET_SECONDS_MAX
+        while quiet < QUIET_LOOKS and time.monotonic() < until:
+            self.check()
+            now = [machine.dirtied_bytes(process.pid) for process, _ in self.processes]
+            quiet = quiet + 1 if now == before else 0
+            before = now
+            time.sleep(QUIET_LOOK_SECONDS)
+
     def check(self):
         """Raises if a node has ended by itself."""
         for process, log in self.processes:
@@ -118,13 +132,15 @@ class System:
         return " | ".join(text.splitlines()[-1] for text in texts if text) or "no output"
 
     def counters(self):
-        """CPU seconds and bytes written of all nodes, and bytes over the loopback interface, so far."""
-        pids = [process.pid for process, _ in self.processes]
-        written = [machine.written_bytes(pid) for pid in pids]
+        """CPU seconds of all nodes, and bytes over the loopback interface and to the disk, so far."""
+        cpu_seconds = sum(machine.cpu_seconds(process.pid) for process, _ in self.processes)
+        network_bytes = machine.loopback_bytes()
+        # What lies in memory to be written later belongs to who wrote it.
+        os.sync()
         return {
-            "cpu_seconds": sum(machine.cpu_seconds(pid) for pid in pids),
-            "written_bytes": None if None in written else sum(written),
-            "network_bytes": machine.loopback_bytes(),
+            "cpu_seconds": cpu_seconds,
+            "written_bytes": machine.device_written_bytes(self.folder),
+            "network_bytes": network_bytes,
         }
 
     def start(self):
@@ -161,6 +177,7 @@ class Quorate(System):
 class Redis(System):
     name, label, protocol = "redis", "Redis", "resp"
     programs = ("redis-server", "redis-benchmark")
+    elects_leaders = False
 
     def start(self):
         master = self.ports[0]

@@ -14,8 +14,6 @@ VALUE_BYTES = 128
 # The connections and the pipeline by which keys are filled in.
 FILL = ("--connections", "8", "--pipeline", "64")
 FILL_ETCD = ("--connections", "4", "--pipeline", "2")
-# What redis-benchmark shall take as a check, in seconds.
-CHECK_SECONDS = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,21 +52,25 @@ def generate(generator, *flags):
     return json.loads(done.stdout)
 
 
-def turn(system_class, work, folder, generator, seconds, warm_up, seed, with_check):
-    """Starts the system, fills the keys in, does the work, and returns the figures. Leaves nothing behind."""
+def turn(system_class, work, folder, generator, seconds, warm_up, seed, check_seconds):
+    """Starts the system, fills the keys in, does the work, and returns the figures. Leaves nothing behind.
+
+    redis-benchmark checks them for `check_seconds`, or not at all if that is 0.
+    """
     own = pathlib.Path(tempfile.mkdtemp(prefix=f"{system_class.name}-", dir=folder))
     try:
         with system_class(own / "nodes") as system:
-            return measure(system, work, generator, seconds, warm_up, seed, with_check)
+            return measure(system, work, generator, seconds, warm_up, seed, check_seconds)
     finally:
         shutil.rmtree(own, ignore_errors=True)
 
 
-def measure(system, work, generator, seconds, warm_up, seed, with_check):
+def measure(system, work, generator, seconds, warm_up, seed, check_seconds):
     common = ("--protocol", system.protocol, "--keys", KEYS, "--value-bytes", VALUE_BYTES)
     fill = FILL_ETCD if system.protocol == "etcd" else FILL
     generate(generator, *common, "--target", system.leader, "--fill", *fill, "--patience", 60)
     system.wait_until_settled()
+    system.wait_until_quiet()
     target = system.follower if work.at_follower else system.leader
     before = system.counters()
     report = generate(
@@ -92,17 +94,21 @@ def measure(system, work, generator, seconds, warm_up, seed, with_check):
     for name, value in after.items():
         known = value is not None and before[name] is not None
         figures[name] = value - before[name] if known else None
-    if with_check and system.protocol == "resp":
-        figures["check"] = redis_benchmark(target, work, report["throughput"])
+    if check_seconds and system.protocol == "resp":
+        figures["check"] = redis_benchmark(target, work, report["throughput"] * check_seconds)
+    leader = system.leader
+    if system.elects_leaders:
+        system.wait_until_settled()
+    figures["leader_changes"] = int(system.leader != leader)
     return figures
 
 
-def redis_benchmark(target, work, throughput):
+def redis_benchmark(target, work, count):
     """Commands per second and p50 in milliseconds as redis-benchmark sees them, or None where it is not there."""
     if shutil.which("redis-benchmark") is None:
         return None
     host, port = target.split(":")
-    count = max(int(throughput * CHECK_SECONDS), 1000)
+    count = max(int(count), 1000)
     kind = "get" if work.read_share else "set"
     command = ["redis-benchmark", "-h", host, "-p", port, "-t", kind, "-d", VALUE_BYTES, "-r", KEYS]
     command += ["-n", count, "-c", work.connections, "-P", work.pipeline, "--csv"]
