@@ -93,6 +93,9 @@ impl JoinArguments {
         if self.learner {
             request.push("LEARNER");
         }
+        let levels = config.feature_levels();
+        let levels = [levels.least, levels.newest].map(|level| level.to_string());
+        request.extend(["LEVELS", &levels[0], &levels[1]]);
         eprintln!("quorate: asking the cluster at {address} for an id, as {peer_addr}");
         let mut admin = Admin::new(vec![address.clone()], self.login(config)?);
         let reply = admin.ask(&request, true)?;

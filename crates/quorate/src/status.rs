@@ -61,6 +61,12 @@ pub(crate) struct NodeInfo {
     uptime_seconds: u64,
     version: String,
     voters: BTreeSet<u64>,
+    /// The cluster's feature level as it has applied it; 0: not known yet.
+    level: u64,
+    /// The highest feature level that it knows.
+    level_known: u64,
+    /// Its `feature-level-max`; 0: none.
+    level_max: u64,
     /// Nodes whose data differs from its own, and the entry after which that was seen first.
     differing: BTreeMap<u64, u64>,
 }
@@ -87,6 +93,9 @@ impl NodeInfo {
                 .unwrap_or_default()
                 .to_owned(),
             voters: voter_ids(fields.get("raft_voters").copied().unwrap_or_default()),
+            level: number("feature_level").unwrap_or(0),
+            level_known: number("feature_level_known").unwrap_or(0),
+            level_max: number("feature_level_max").unwrap_or(0),
             differing: pairs(
                 fields
                     .get("state_differing_nodes")
@@ -127,6 +136,51 @@ fn alarms(rows: &[Row]) -> Vec<String> {
         })
     });
     alarms.collect()
+}
+
+/// The cluster's feature level, as the node that is furthest knows it.
+fn level(rows: &[Row]) -> u64 {
+    let nodes = rows.iter().filter_map(|row| row.node.as_ref().ok());
+    nodes.map(|node| node.level).max().unwrap_or(0)
+}
+
+/// What keeps the feature level where it is while nodes know a higher one; nothing if none does.
+fn level_line(rows: &[Row]) -> Option<String> {
+    let level = level(rows);
+    let nodes = || rows.iter().filter_map(|row| row.node.as_ref().ok());
+    let known = nodes()
+        .map(|node| node.level_known)
+        .filter(|it| *it > level);
+    let next = known.min()?;
+    let list = |ids: Vec<u64>| {
+        let ids: Vec<String> = ids.iter().map(u64::to_string).collect();
+        match ids.len() {
+            0 => None,
+            1 => Some(format!("node {}", ids[0])),
+            _ => Some(format!("nodes {}", ids.join(", "))),
+        }
+    };
+    let behind = nodes().filter(|node| node.level_known <= level);
+    let behind = list(behind.map(|node| node.id).collect());
+    let away = rows.iter().filter(|row| row.node.is_err());
+    let away = list(away.filter_map(|row| row.id).collect());
+    let holder = nodes().find(|node| {
+        let is_held = node.level_max != 0 && node.level_max <= level;
+        is_held && Some(node.id) == node.leader
+    });
+    let why = match (behind, away, holder) {
+        (Some(behind), ..) => {
+            format!("it rises to {next} when a newer Quorate runs on {behind}, too")
+        }
+        (None, Some(away), _) => format!("it rises to {next} when {away} answers or is removed"),
+        (None, None, Some(leader)) => format!(
+            "feature-level-max holds it back on node {}, which leads; CONFIG SET feature-level-max 0 on every \
+             node lets it rise to {next}",
+            leader.id
+        ),
+        (None, None, None) => format!("it rises to {next} now"),
+    };
+    Some(format!("feature level {level}: {why}"))
 }
 
 /// A node as it was found.
@@ -441,6 +495,8 @@ fn as_json(rows: &[Row], health: &Health, changes: &[String]) -> String {
                     "lag": health.commit.saturating_sub(node.applied),
                     "uptime_seconds": node.uptime_seconds,
                     "version": node.version,
+                    "feature_level": node.level,
+                    "feature_level_known": node.level_known,
                 }),
                 Err(absence) => json!({
                     "node": row.id,
@@ -459,6 +515,7 @@ fn as_json(rows: &[Row], health: &Health, changes: &[String]) -> String {
         "leader": health.leader,
         "voters": health.voters,
         "voters_up": health.voters_up,
+        "feature_level": level(rows),
         "changes": changes,
         "alarms": alarms(rows),
         "nodes": nodes,
@@ -468,7 +525,7 @@ fn as_json(rows: &[Row], health: &Health, changes: &[String]) -> String {
 
 fn as_table(rows: &[Row], health: &Health, changes: &[String]) -> String {
     let header = [
-        "NODE", "ADDRESS", "ROLE", "TERM", "COMMIT", "APPLIED", "LAG", "UPTIME",
+        "NODE", "ADDRESS", "ROLE", "TERM", "COMMIT", "APPLIED", "LAG", "UPTIME", "LEVEL",
     ];
     let mut lines = vec![header.map(str::to_owned).to_vec()];
     for row in rows {
@@ -487,6 +544,7 @@ fn as_table(rows: &[Row], health: &Health, changes: &[String]) -> String {
                 node.applied.to_string(),
                 health.commit.saturating_sub(node.applied).to_string(),
                 uptime_text(node.uptime_seconds),
+                level_text(node),
             ],
             Err(absence) => vec![id, address, absence.to_string()],
         });
@@ -496,6 +554,9 @@ fn as_table(rows: &[Row], health: &Health, changes: &[String]) -> String {
         text.push('\n');
     }
     text.push_str(&format!("{}\n", health.sentence()));
+    if let Some(line) = level_line(rows) {
+        text.push_str(&format!("{line}\n"));
+    }
     for change in changes {
         text.push_str(&format!("{change}\n"));
     }
@@ -531,6 +592,14 @@ pub(crate) fn aligned(lines: &[Vec<String>]) -> String {
         text.push('\n');
     }
     text
+}
+
+/// The feature level that a node runs at, and the one it could.
+fn level_text(node: &NodeInfo) -> String {
+    match node.level_known > node.level {
+        true => format!("{} (knows {})", node.level, node.level_known),
+        false => node.level.to_string(),
+    }
 }
 
 fn uptime_text(seconds: u64) -> String {
@@ -595,6 +664,41 @@ mod tests {
         assert!(table.ends_with(alarm), "{table}");
         assert!(as_json(&rows, &Health::of(&rows), &[]).contains("ALARM: node 1"));
         assert_eq!(pairs(""), BTreeMap::new());
+    }
+
+    #[test]
+    fn what_holds_the_feature_level_back_is_told() {
+        let of = |known: [u64; 2], max, has_third: bool| {
+            let mut rows = vec![node(1, "leader", 2, 10), node(2, "follower", 2, 10)];
+            for (row, known) in rows.iter_mut().zip(known) {
+                if let Ok(node) = &mut row.node {
+                    (node.level, node.level_known, node.level_max) = (1, known, max);
+                }
+            }
+            if !has_third {
+                rows.push(down());
+                add_silent_voters(&mut rows);
+            }
+            level_line(&rows)
+        };
+        assert_eq!(of([1, 1], 0, false), None);
+        let line = of([2, 1], 0, false).expect("a line");
+        assert_eq!(
+            line,
+            "feature level 1: it rises to 2 when a newer Quorate runs on node 2, too"
+        );
+        let line = of([2, 2], 0, false).expect("a line");
+        assert!(
+            line.ends_with("when node 3 answers or is removed"),
+            "{line}"
+        );
+        let line = of([2, 2], 1, true).expect("a line");
+        assert!(line.contains("feature-level-max holds it back on node 1"));
+        let line = of([2, 2], 0, true).expect("a line");
+        assert!(line.ends_with("it rises to 2 now"), "{line}");
+        let rows = [node(1, "leader", 2, 10)];
+        let text = as_json(&rows, &Health::of(&rows), &[]);
+        assert!(text.contains("\"feature_level\": 0"), "{text}");
     }
 
     #[test]

@@ -97,6 +97,7 @@ fn meaning(record: &DumpRecord) -> Option<String> {
         Ok(EntryKind::Noop) => "noop".to_owned(),
         Ok(EntryKind::Bootstrap) => "bootstrap".to_owned(),
         Ok(EntryKind::Membership) => "membership".to_owned(),
+        Ok(EntryKind::FeatureLevel) => "feature level".to_owned(),
         Ok(EntryKind::Batch) => {
             batch_meaning(&record.preview).unwrap_or_else(|| "batch, not readable".to_owned())
         }

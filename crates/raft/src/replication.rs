@@ -81,7 +81,7 @@ impl Raft {
                 leader: known_leader,
             });
         };
-        if !matches!(kind, EntryKind::Batch | EntryKind::Noop) {
+        if matches!(kind, EntryKind::Bootstrap | EntryKind::Membership) {
             return Err(ProposeError::Kind { kind });
         }
         if let Some(transfer) = &leader.transfer

@@ -129,6 +129,9 @@ pub enum EntryKind {
     Batch = 2,
     /// A change of members: the payload is a [`ConfChange`](crate::ConfChange).
     Membership = 3,
+    /// The group changes to newer rules for applying entries. What that means is the state machine's:
+    /// to Raft it is an entry like a batch.
+    FeatureLevel = 4,
 }
 
 /// A number that names no kind of entry: damage, or an entry from a newer version.
@@ -145,6 +148,7 @@ impl TryFrom<u8> for EntryKind {
             1 => Ok(EntryKind::Bootstrap),
             2 => Ok(EntryKind::Batch),
             3 => Ok(EntryKind::Membership),
+            4 => Ok(EntryKind::FeatureLevel),
             other => Err(UnknownEntryKind(other)),
         }
     }
@@ -370,6 +374,7 @@ mod tests {
             EntryKind::Bootstrap,
             EntryKind::Batch,
             EntryKind::Membership,
+            EntryKind::FeatureLevel,
         ];
         for (number, kind) in (0u8..).zip(kinds) {
             assert_eq!(
@@ -377,6 +382,6 @@ mod tests {
                 (Ok(kind), number)
             );
         }
-        assert_eq!(EntryKind::try_from(4), Err(UnknownEntryKind(4)));
+        assert_eq!(EntryKind::try_from(5), Err(UnknownEntryKind(5)));
     }
 }

@@ -16,6 +16,7 @@ use raft::{ConfState, NodeId};
 use resp::Encoder;
 
 use crate::config::{ClientId, Now};
+use crate::features::FeatureLevels;
 use crate::head::Head;
 use crate::membership::Roster;
 use crate::replica::Replica;
@@ -108,6 +109,9 @@ pub fn summary(head: &[u8]) -> Result<HeadSummary, SnapshotError> {
 /// If a later version has written the head, or its bytes make no sense.
 pub fn adopt(head: &[u8], members: &BTreeMap<NodeId, String>) -> Result<Bytes, SnapshotError> {
     let mut head = decode(head)?;
+    let known = FeatureLevels::OF_THIS_RELEASE.check(head.feature_level);
+    known.map_err(|error| SnapshotError::new(format!("it cannot be restored here: {error}")))?;
+    head.bootstrap.feature_level = head.feature_level;
     head.meta.conf = ConfState::of_voters(members.keys().copied());
     head.bootstrap.members = members.clone().into_iter().collect();
     head.roster = Roster::of_first(members.clone());
@@ -245,7 +249,7 @@ mod tests {
     use raft::{EntryId, SnapshotMeta};
 
     use super::*;
-    use crate::bootstrap::{Bootstrap, FEATURE_LEVEL};
+    use crate::bootstrap::Bootstrap;
     use crate::machine::LastBatch;
 
     fn members(ids: impl IntoIterator<Item = u64>) -> BTreeMap<NodeId, String> {
@@ -271,13 +275,14 @@ mod tests {
                 conf,
             },
             bootstrap: Bootstrap {
-                feature_level: FEATURE_LEVEL,
+                feature_level: 1,
                 secret: [7; 16],
                 members: vec![(NodeId(1), "old:1".into())],
             },
             gateways: BTreeMap::from([(NodeId(1), last)]),
             roster: Roster::of_first([(NodeId(1), "old:1".into())]),
             keys: 5,
+            feature_level: 1,
         };
         let adopted = adopt(&old.encode(), &members(4..=6)).expect("a head of ours");
         let summary = summary(&adopted).expect("a head of ours");
@@ -289,6 +294,15 @@ mod tests {
         assert_eq!(new.gateways, BTreeMap::new());
         assert!(!new.meta.conf.is_joint());
         assert!(adopt(&adopted[1..], &members(1..=1)).is_err());
+        let newer = Head {
+            feature_level: FeatureLevels::OF_THIS_RELEASE.newest + 1,
+            ..old
+        };
+        let refused = adopt(&newer.encode(), &members(1..=1)).expect_err("not known here");
+        assert!(
+            refused.to_string().ends_with("install a newer Quorate"),
+            "{refused}"
+        );
     }
 
     #[test]

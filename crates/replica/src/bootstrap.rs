@@ -4,16 +4,13 @@ use raft::NodeId;
 
 use crate::encoding::{MalformedCommand, Reader};
 
-/// The newest set of rules for applying entries that this version knows. A cluster's level is in
-/// its log, so that all replicas apply alike whatever their version.
-pub(crate) const FEATURE_LEVEL: u32 = 1;
-
 const VERSION: u8 = 1;
 
 /// What a cluster is born with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Bootstrap {
-    /// The rules by which entries are applied.
+    /// The rules by which entries are applied, until an entry raises the level: see
+    /// [`crate::features`].
     pub(crate) feature_level: u32,
     /// Keys the hash by which keys are placed, and seeds choices that must agree on all replicas.
     pub(crate) secret: [u8; 16],
@@ -30,11 +27,6 @@ pub(crate) enum BootstrapError {
         "the log begins with a record of version {0}, this is version {VERSION}: run a newer quorate"
     )]
     Newer(u8),
-    /// The cluster's rules are newer than this program.
-    #[error(
-        "the cluster has feature level {0}, this program knows {FEATURE_LEVEL}: run a newer quorate"
-    )]
-    NewerFeatures(u32),
     /// Its bytes make no sense.
     #[error("the log begins with a malformed record: {0}")]
     Malformed(#[from] MalformedCommand),
@@ -63,9 +55,6 @@ impl Bootstrap {
             newer => return Err(BootstrapError::Newer(newer)),
         }
         let feature_level = reader.u32()?;
-        if feature_level > FEATURE_LEVEL {
-            return Err(BootstrapError::NewerFeatures(feature_level));
-        }
         let secret = reader
             .take(16)?
             .try_into()
@@ -93,7 +82,7 @@ mod tests {
 
     fn record() -> Bootstrap {
         Bootstrap {
-            feature_level: FEATURE_LEVEL,
+            feature_level: 1,
             secret: *b"0123456789abcdef",
             members: vec![
                 (NodeId(1), "127.0.0.1:8001".into()),
@@ -112,15 +101,6 @@ mod tests {
         let mut bytes = record().encode();
         bytes[0] = 2;
         assert_eq!(Bootstrap::decode(&bytes), Err(BootstrapError::Newer(2)));
-        let newer = Bootstrap {
-            feature_level: FEATURE_LEVEL + 1,
-            ..record()
-        };
-        let outcome = Bootstrap::decode(&newer.encode());
-        assert_eq!(
-            outcome,
-            Err(BootstrapError::NewerFeatures(FEATURE_LEVEL + 1))
-        );
     }
 
     #[test]

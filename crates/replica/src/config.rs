@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use raft::{ClusterId, GroupId, NodeId};
 
+use crate::features::FeatureLevels;
+
 /// The time of an input, read by the shell and passed in: this crate sees no clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
@@ -32,6 +34,13 @@ pub struct Config {
     /// Peer addresses that stand in the log on disk, in entries that are not applied at the start: see
     /// [`storage::addresses`](crate::storage::addresses).
     pub addresses: BTreeMap<NodeId, String>,
+    /// The feature levels that this program knows: [`FeatureLevels::OF_THIS_RELEASE`], except in tests.
+    pub feature_levels: FeatureLevels,
+    /// The highest feature level that the log on disk tells of: see
+    /// [`storage::feature_level`](crate::storage::feature_level). 0: none.
+    pub feature_level_found: u32,
+    /// The highest feature level to which this node raises the cluster while it leads; 0: any.
+    pub feature_level_max: u32,
     /// Whether this node joined a cluster that was there before: it is none of the first members, and
     /// belongs to no configuration before its log says so.
     pub is_joined: bool,
@@ -148,6 +157,8 @@ pub struct PeerInfo {
     pub version: String,
     /// How often it has been started.
     pub incarnation: u64,
+    /// The highest feature level that it knows; 0: it does not say.
+    pub feature_level: u32,
 }
 
 /// Who belongs to the cluster, as the shell needs to know it.
@@ -164,6 +175,9 @@ pub struct Membership {
     pub is_removed: bool,
     /// Whether this node leads: then nobody has joined that it has not heard of.
     pub is_leader: bool,
+    /// The cluster's feature level, by committed entries; 0: not known yet. Who does not know it is
+    /// not to be let in.
+    pub feature_level: u32,
 }
 
 /// Why a connection to a peer ended.

@@ -1,7 +1,8 @@
 //! The bytes in log entries and snapshots, kept for ever.
 //!
-//! `tests/fixtures/encodings-1.txt` holds one value of each kind as this release writes it. It must
-//! never be rewritten: logs and snapshots with such bytes are out there. If this test fails
+//! `tests/fixtures/encodings-1.txt` holds one value of each kind as a release writes it whose cluster was
+//! never raised to another feature level; `encodings-2.txt` what there is beyond that. They must never be
+//! rewritten: logs and snapshots with such bytes are out there. If this test fails
 //! because one is read as something else, or not at all, the change is wrong. If it fails because one is
 //! written otherwise, that is right only under a new version of that encoding, with a file of its own
 //! beside the old one.
@@ -15,12 +16,14 @@ use raft::{ConfChange, ConfState, EntryId, HardState, LogIndex, NodeId, Snapshot
 use crate::batch::{BatchHeader, BatchReader, HEADER_LENGTH, Record, push_transaction};
 use crate::bootstrap::Bootstrap;
 use crate::encoding::push_command;
+use crate::features;
 use crate::head::Head;
 use crate::machine::LastBatch;
 use crate::membership::{Enrolled, Roster, Wish};
 use crate::session::Watch;
 
 const FIXTURE: &str = include_str!("../tests/fixtures/encodings-1.txt");
+const FIXTURE_2: &str = include_str!("../tests/fixtures/encodings-2.txt");
 
 fn bootstrap() -> Bootstrap {
     Bootstrap {
@@ -86,6 +89,15 @@ fn head() -> Head {
         gateways: BTreeMap::from([(NodeId(1), batch(4, 5)), (NodeId(u64::MAX), batch(1, 2))]),
         roster: roster(),
         keys: 5,
+        feature_level: 1,
+    }
+}
+
+/// The same of a cluster whose feature level was raised.
+fn raised_head() -> Head {
+    Head {
+        feature_level: 7,
+        ..head()
     }
 }
 
@@ -153,13 +165,28 @@ fn bytes(hex: &str) -> Vec<u8> {
         .collect()
 }
 
-#[test]
-fn what_stands_in_entries_and_snapshots_is_read_and_written_as_ever() {
-    let stored: BTreeMap<&str, Vec<u8>> = FIXTURE
-        .lines()
+fn stored(fixture: &'static str) -> BTreeMap<&'static str, Vec<u8>> {
+    let lines = fixture.lines();
+    lines
         .map(|line| line.split_once(' ').expect("a name and bytes"))
         .map(|(name, digits)| (name, bytes(digits)))
-        .collect();
+        .collect()
+}
+
+#[test]
+fn what_a_higher_feature_level_brings_is_read_and_written_as_ever() {
+    let stored = stored(FIXTURE_2);
+    let entry = &stored["feature-level-entry"];
+    assert_eq!(features::decode(entry), Ok(7));
+    assert_eq!(hex(&features::encode(7)), hex(entry));
+    let head = &stored["snapshot-head"];
+    assert_eq!(Head::decode(head), Ok(raised_head()));
+    assert_eq!(hex(&raised_head().encode()), hex(head));
+}
+
+#[test]
+fn what_stands_in_entries_and_snapshots_is_read_and_written_as_ever() {
+    let stored = stored(FIXTURE);
     check_batch(&stored["batch"]);
     assert_eq!(Bootstrap::decode(&stored["bootstrap"]), Ok(bootstrap()));
     assert_eq!(ConfState::decode(&stored["configuration"]), Ok(conf()));

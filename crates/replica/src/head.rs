@@ -4,7 +4,7 @@
 //! this crate does not look into; the head is what stands before them:
 //!
 //! ```text
-//! u8  version (1)
+//! u8  version (2; 1 if the feature level is that of the bootstrap record, and does not follow)
 //! u64 term, u64 index    the last entry contained
 //! u64 time               the log's time after it, ms
 //! u32 length, bytes      who belongs to the group, as `raft` encodes it
@@ -12,9 +12,13 @@
 //! u32 count, (u64 node, u64 incarnation, u64 sequence)*    the last batch of each gateway
 //! u32 length, bytes      the members' addresses and the ids that are left, as in a change of members
 //! u64 keys               how many keys follow
+//! u32 feature level      of version 2: by which rules entries are applied from here on
 //! ```
 //!
 //! Little-endian. Lists are in order of the node, so that equal states have equal heads.
+//!
+//! A level is raised only when all members know it, and so the later version. Until then the version
+//! is 1, which the release before can read: a follower that runs it may need this snapshot.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +29,10 @@ use crate::encoding::{MalformedCommand, Reader};
 use crate::machine::LastBatch;
 use crate::membership::{Roster, RosterError};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+
+/// Of a state whose feature level was never raised.
+const VERSION_NEVER_RAISED: u8 = 1;
 
 /// What a snapshot holds beside the keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +47,8 @@ pub(crate) struct Head {
     pub(crate) roster: Roster,
     /// How many keys there are, so that a snapshot which lacks blocks is noticed.
     pub(crate) keys: u64,
+    /// The rules by which entries are applied from here on.
+    pub(crate) feature_level: u32,
 }
 
 /// The head of a snapshot cannot be used.
@@ -73,7 +82,7 @@ impl HeadError {
         matches!(
             self,
             HeadError::Newer(_)
-                | HeadError::Bootstrap(BootstrapError::Newer(_) | BootstrapError::NewerFeatures(_))
+                | HeadError::Bootstrap(BootstrapError::Newer(_))
                 | HeadError::Members(ConfDecodeError::Version { .. })
                 | HeadError::Roster(RosterError::Newer(_))
         )
@@ -88,7 +97,11 @@ impl From<MalformedCommand> for HeadError {
 
 impl Head {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut out = vec![VERSION];
+        let is_raised = self.feature_level != self.bootstrap.feature_level;
+        let mut out = vec![match is_raised {
+            true => VERSION,
+            false => VERSION_NEVER_RAISED,
+        }];
         push_u64(&mut out, self.meta.last.term.0);
         push_u64(&mut out, self.meta.last.index.0);
         push_u64(&mut out, self.meta.time_ms);
@@ -102,14 +115,17 @@ impl Head {
         }
         push_bytes(&mut out, &self.roster.encode());
         push_u64(&mut out, self.keys);
+        if is_raised {
+            out.extend_from_slice(&self.feature_level.to_le_bytes());
+        }
         out
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, HeadError> {
         let mut reader = Reader::new(bytes);
-        match reader.u8()? {
-            VERSION => {}
-            newer => return Err(HeadError::Newer(newer)),
+        let version = reader.u8()?;
+        if !(VERSION_NEVER_RAISED..=VERSION).contains(&version) {
+            return Err(HeadError::Newer(version));
         }
         let last = EntryId {
             term: Term(reader.u64()?),
@@ -129,6 +145,10 @@ impl Head {
         }
         let roster = Roster::decode(reader.prefixed()?)?;
         let keys = reader.u64()?;
+        let feature_level = match version {
+            VERSION_NEVER_RAISED => bootstrap.feature_level,
+            _ => reader.u32()?,
+        };
         if !reader.is_at_end() {
             return Err(HeadError::Malformed {
                 at: reader.position(),
@@ -144,6 +164,7 @@ impl Head {
             gateways,
             roster,
             keys,
+            feature_level,
         })
     }
 }
@@ -164,7 +185,6 @@ fn push_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bootstrap::FEATURE_LEVEL;
 
     fn head() -> Head {
         let mut conf = ConfState::of_voters([NodeId(1), NodeId(2)]);
@@ -183,24 +203,34 @@ mod tests {
                 conf,
             },
             bootstrap: Bootstrap {
-                feature_level: FEATURE_LEVEL,
+                feature_level: 1,
                 secret: *b"0123456789abcdef",
                 members: vec![(NodeId(1), "a:1".into())],
             },
             gateways: BTreeMap::from([(NodeId(1), batch(4, 5)), (NodeId(u64::MAX), batch(1, 2))]),
             roster: Roster::of_first([(NodeId(1), "a:1".into()), (NodeId(9), String::new())]),
             keys: 5,
+            feature_level: 1,
+        }
+    }
+
+    fn raised() -> Head {
+        Head {
+            feature_level: 3,
+            ..head()
         }
     }
 
     #[test]
     fn a_head_reads_back_as_it_was_written() {
-        assert_eq!(Head::decode(&head().encode()), Ok(head()));
+        for head in [head(), raised()] {
+            assert_eq!(Head::decode(&head.encode()), Ok(head));
+        }
     }
 
     #[test]
     fn a_head_that_is_cut_anywhere_or_goes_on_is_malformed() {
-        let mut bytes = head().encode();
+        let mut bytes = raised().encode();
         for length in 0..bytes.len() {
             assert!(Head::decode(&bytes[..length]).is_err(), "{length}");
         }
@@ -211,7 +241,7 @@ mod tests {
 
     #[test]
     fn any_byte_may_be_anything_and_nothing_panics() {
-        let bytes = head().encode();
+        let bytes = raised().encode();
         for at in 0..bytes.len() {
             for value in [0, 1, 2, 0x7F, 0xFF] {
                 let mut damaged = bytes.clone();
@@ -227,7 +257,7 @@ mod tests {
     #[test]
     fn what_is_newer_is_named_as_such() {
         let mut bytes = head().encode();
-        bytes[0] = 2;
-        assert_eq!(Head::decode(&bytes), Err(HeadError::Newer(2)));
+        bytes[0] = 3;
+        assert_eq!(Head::decode(&bytes), Err(HeadError::Newer(3)));
     }
 }

@@ -30,6 +30,7 @@
 //! | `transaction` | MULTI, EXEC, WATCH |
 //! | `commands` | what concerns the connection, the node or the cluster |
 //! | `membership` | who belongs to the cluster, where each is reached, what is to become of it |
+//! | `features` | by which rules entries are applied: the cluster's feature level |
 //! | `storage` | Raft's entries as records of the log on disk |
 //! | `compaction` | when a snapshot is taken, and how far the log is cut behind it |
 //! | `snapshot`, `head` | the state on its way to a file and back |
@@ -64,6 +65,7 @@ mod dispatch;
 mod encoding;
 mod errors;
 mod execute;
+mod features;
 #[cfg(test)]
 mod format_tests;
 mod gateway;
@@ -96,6 +98,7 @@ pub use config::{
     ClientId, ClientInfo, Config, Disconnect, HostStats, Membership, NodeInfo, Now, PeerInfo,
 };
 pub use consistency::StateHash;
+pub use features::{FeatureLevelError, FeatureLevels};
 pub use message::{Forward, ForwardRefused, PeerMessage, Refusal};
 pub use metrics::Metrics;
 pub use output::{Output, Shutdown, Write};

@@ -31,6 +31,9 @@ pub(crate) struct Machine {
     bootstrap: Option<Bootstrap>,
     /// Who belongs to the cluster, and where each is reached.
     pub(crate) roster: Roster,
+    /// The rules by which entries are applied: the highest level that an entry has named; 0 before the
+    /// first.
+    feature_level: u32,
 }
 
 /// The last batch of a gateway that was applied.
@@ -60,6 +63,7 @@ impl Machine {
             gateways: BTreeMap::new(),
             bootstrap: None,
             roster: Roster::default(),
+            feature_level: 0,
         }
     }
 
@@ -70,6 +74,7 @@ impl Machine {
             gateways: head.gateways,
             bootstrap: Some(head.bootstrap),
             roster: head.roster,
+            feature_level: head.feature_level,
         }
     }
 
@@ -84,6 +89,7 @@ impl Machine {
             keys: (0..kv::DATABASE_COUNT)
                 .map(|db| self.store.key_count(db) as u64)
                 .sum(),
+            feature_level: self.feature_level,
         })
     }
 
@@ -125,6 +131,11 @@ impl Machine {
             hasher.write_u64(last.sequence);
         }
         hasher.write(&self.roster.encode());
+        let of_birth = self.bootstrap.as_ref();
+        if of_birth.is_some_and(|record| record.feature_level != self.feature_level) {
+            // The release before hashes nothing here, and is never at a raised level.
+            hasher.write_u32(self.feature_level);
+        }
         hasher.finish()
     }
 
@@ -137,7 +148,20 @@ impl Machine {
     pub(crate) fn bootstrap(&mut self, record: Bootstrap) {
         self.store.bootstrap(record.secret);
         self.roster = Roster::of_first(record.members.iter().cloned());
+        self.feature_level = record.feature_level;
         self.bootstrap = Some(record);
+    }
+
+    /// The rules by which entries are applied now; 0 before the bootstrap record.
+    pub(crate) fn feature_level(&self) -> u32 {
+        self.feature_level
+    }
+
+    /// Changes to the rules of a higher level. Whether it is one.
+    pub(crate) fn raise_feature_level(&mut self, level: u32) -> bool {
+        let is_higher = level > self.feature_level;
+        self.feature_level = self.feature_level.max(level);
+        is_higher
     }
 
     /// Whether the bootstrap record has been applied: before it, no key may be placed.

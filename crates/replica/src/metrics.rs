@@ -38,6 +38,10 @@ pub struct Metrics {
     pub snapshots_taken: u64,
     /// Snapshots of other nodes that took the place of this one's state.
     pub snapshots_installed: u64,
+    /// The cluster's feature level, 0 before it is known.
+    pub feature_level: u64,
+    /// The highest that this node knows.
+    pub feature_level_known: u64,
     /// How often the leader changed.
     pub leader_changes: u64,
     /// Voters that a connection stands to, this node included.
@@ -122,6 +126,8 @@ impl Metrics {
             snapshots_installed: stats.snapshots_installed,
             entries_by_snapshot: stats.entries_by_snapshot,
             batches_by_snapshot: stats.batches_by_snapshot,
+            feature_level: node.machine.feature_level().into(),
+            feature_level_known: node.config.feature_levels.newest.into(),
             leader_changes: node.consensus.leader_changes,
             members_connected: node
                 .members

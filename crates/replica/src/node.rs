@@ -76,6 +76,8 @@ pub(crate) struct Member {
     pub(crate) client_addr: String,
     /// Its software version: empty until it has been heard from.
     pub(crate) version: String,
+    /// The highest feature level that it knows: 0 until it has been heard from.
+    pub(crate) feature_level: u32,
     /// Whether a connection to it stands. True of this node itself.
     pub(crate) connected: bool,
     /// Whether it votes; otherwise it is a learner.
@@ -193,6 +195,7 @@ impl Node {
         if let Some(member) = self.members.get_mut(&peer) {
             member.client_addr = info.client_addr;
             member.version = info.version;
+            member.feature_level = info.feature_level;
             member.connected = true;
         }
     }

@@ -2,6 +2,7 @@
 
 mod apply;
 mod checks;
+mod levels;
 mod membership;
 mod snapshots;
 mod start;
@@ -23,6 +24,7 @@ use crate::compaction::Compaction;
 use crate::config::{ClientId, ClientInfo, Config, Disconnect, HostStats, Now, PeerInfo};
 use crate::consistency::Consistency;
 use crate::execute;
+use crate::features::FeatureLevelError;
 use crate::gateway::Gateway;
 use crate::machine::Machine;
 use crate::message::{Forward, ForwardRefused, PeerMessage, Refusal};
@@ -40,6 +42,7 @@ use crate::snapshot::LoadedSnapshot;
 use crate::stats::Stats;
 use crate::storage;
 
+use self::levels::Raise;
 pub(crate) use self::membership::Asked;
 use self::membership::Changes;
 
@@ -79,6 +82,8 @@ pub struct Replica {
     deferred: Plan,
     /// The index up to which a time entry of ours must be applied before another is proposed.
     time_entry: Option<LogIndex>,
+    /// An entry of ours that raises the feature level, until it is applied.
+    raise: Option<Raise>,
     /// When idle clients were last looked for.
     clients_checked_us: u64,
     /// No input of clients is taken any more.
@@ -104,6 +109,9 @@ pub enum StartError {
         /// The heartbeat interval.
         heartbeat_ms: u64,
     },
+    /// The log or the snapshot is of a cluster whose rules this program does not know.
+    #[error(transparent)]
+    FeatureLevel(#[from] FeatureLevelError),
 }
 
 impl Replica {
@@ -126,10 +134,15 @@ impl Replica {
                 heartbeat_ms: config.heartbeat_ms,
             });
         }
+        config.feature_levels.check(config.feature_level_found)?;
         recovered.snapshot = snapshot.as_ref().map(|snapshot| snapshot.meta.clone());
         let raft = Raft::new(start::raft_config(&config), recovered)?;
         let (machine, loaded) = match snapshot {
-            Some(snapshot) => (snapshot.machine, Some((snapshot.meta, snapshot.bytes))),
+            Some(snapshot) => {
+                let level = snapshot.machine.feature_level();
+                config.feature_levels.check(level)?;
+                (snapshot.machine, Some((snapshot.meta, snapshot.bytes)))
+            }
             None => (Machine::new(), None),
         };
         let patience_us = (config.election_timeout_ms * 4).max(1000) * 1000;
@@ -173,6 +186,7 @@ impl Replica {
             sending: BTreeMap::new(),
             deferred: Plan::default(),
             time_entry: None,
+            raise: None,
             clients_checked_us: now.mono_us,
             draining: false,
             fatal: None,
@@ -200,6 +214,7 @@ impl Replica {
         self.propose_time();
         self.refresh_members();
         self.pursue_wishes();
+        self.raise_level();
         self.tick_changes();
         commands::resume_paused(&mut self.node);
         // What looks at every client is done once a second, however short the tick.

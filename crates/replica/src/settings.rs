@@ -25,6 +25,9 @@ pub(crate) struct Settings {
     pub(crate) latency_threshold_ms: u64,
     /// `acllog-max-len`: the most entries of ACL LOG.
     pub(crate) acl_log_entries_max: usize,
+    /// `feature-level-max`: the highest feature level to which this node raises the cluster while it
+    /// leads; 0: any.
+    pub(crate) feature_level_max: u32,
 }
 
 impl Settings {
@@ -37,6 +40,7 @@ impl Settings {
             slowlog_entries_max: 128,
             latency_threshold_ms: 0,
             acl_log_entries_max: 128,
+            feature_level_max: config.feature_level_max,
         }
     }
 

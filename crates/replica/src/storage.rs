@@ -16,6 +16,7 @@ use raft::{
 use wal::{GroupLog, Record, RecordKind};
 
 use crate::bootstrap::Bootstrap;
+use crate::features;
 use crate::head::Head;
 use crate::membership::Roster;
 
@@ -101,9 +102,36 @@ pub fn entry(record: Record) -> Result<Entry, StorageError> {
     })
 }
 
-/// The tag of the records that hold changes of members: a log is to be opened with
-/// [`wal::Options::keep_tag`] set to it.
+/// The tag of the records that hold changes of members.
 pub const MEMBERSHIP_TAG: u8 = EntryKind::Membership as u8;
+
+/// The tags of the records that must be known before a node does anything: a log is to be opened with
+/// [`wal::Options::keep_tags`] set to them.
+pub const KEPT_TAGS: &[u8] = &[
+    EntryKind::Bootstrap as u8,
+    MEMBERSHIP_TAG,
+    EntryKind::FeatureLevel as u8,
+];
+
+/// The records in the log that hold changes of members.
+fn changes(log: &GroupLog) -> impl Iterator<Item = &Record> {
+    let tagged = log.tagged.iter();
+    tagged.filter(|record| record.tag == MEMBERSHIP_TAG)
+}
+
+/// The highest feature level that an entry in the log on disk names, committed or not; 0: none does. For
+/// [`Config::feature_level_found`](crate::Config::feature_level_found). What cannot be read is passed
+/// over here, and refused when it is applied.
+pub fn feature_level(log: Option<&GroupLog>) -> u32 {
+    let levels = log.iter().flat_map(|log| &log.tagged).filter_map(|record| {
+        match EntryKind::try_from(record.tag) {
+            Ok(EntryKind::Bootstrap) => Some(Bootstrap::decode(&record.body).ok()?.feature_level),
+            Ok(EntryKind::FeatureLevel) => features::decode(&record.body).ok(),
+            _ => None,
+        }
+    });
+    levels.max().unwrap_or(0)
+}
 
 /// The configuration that a record holds.
 fn conf(record: &Record) -> Result<(LogIndex, ConfState), StorageError> {
@@ -119,7 +147,7 @@ fn conf(record: &Record) -> Result<(LogIndex, ConfState), StorageError> {
 /// refused when it is applied.
 pub fn addresses(log: Option<&GroupLog>) -> BTreeMap<NodeId, String> {
     let mut addresses = BTreeMap::new();
-    for record in log.iter().flat_map(|log| &log.tagged) {
+    for record in log.into_iter().flat_map(changes) {
         let context = ConfChange::decode(&record.body).map(|change| change.context);
         let roster = context.ok().and_then(|it| Roster::decode(&it).ok());
         let members = roster.into_iter().flat_map(|roster| roster.members);
@@ -136,7 +164,7 @@ pub fn sole_membership(
     head: Option<&[u8]>,
     first: Option<&Record>,
 ) -> Bytes {
-    let of_log = log.tagged.iter().filter_map(|record| {
+    let of_log = changes(log).filter_map(|record| {
         let change = ConfChange::decode(&record.body).ok()?;
         Some(Roster::decode(&change.context).ok()?.next_id)
     });
@@ -159,7 +187,7 @@ pub fn sole_membership(
 }
 
 /// What Raft starts from, given what the log on disk holds of its group; `None` at the first start. The
-/// log was opened with [`MEMBERSHIP_TAG`] kept.
+/// log was opened with [`KEPT_TAGS`] kept.
 pub fn recovered(log: Option<&GroupLog>) -> Result<Recovered, StorageError> {
     let Some(log) = log else {
         return Ok(Recovered::default());
@@ -191,7 +219,7 @@ pub fn recovered(log: Option<&GroupLog>) -> Result<Recovered, StorageError> {
         },
         last_time_ms: log.last_stamp,
         applied,
-        confs: log.tagged.iter().map(conf).collect::<Result<_, _>>()?,
+        confs: changes(log).map(conf).collect::<Result<_, _>>()?,
         snapshot: None,
     })
 }

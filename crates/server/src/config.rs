@@ -29,6 +29,8 @@ use std::{
     time::Duration,
 };
 
+use replica::FeatureLevels;
+
 use self::table::settings;
 pub use self::{
     error::{ConfigError, Problem},
@@ -158,6 +160,10 @@ settings! {
     /// that differs from the majority stops.
     "state-check-entries" state_check_entries: u32, "COUNT", "1024";
 
+    /// Highest feature level to which this node raises the cluster while it leads; 0: the highest that
+    /// all nodes know. Set it on all nodes before an upgrade that is to be undone if need be.
+    "feature-level-max" feature_level_max: u32, "LEVEL", "0";
+
     /// Bytes of a snapshot written per second, so that the log's own writes are not
     /// held up. It does not bind while the disk runs short of space.
     "snapshot-bytes-per-second" snapshot_bytes_per_second: ByteSize, "SIZE", "64MiB";
@@ -178,6 +184,10 @@ settings! {
     /// For tests only: the disk as it is, one that forgets at a kill what was not synced, or one that
     /// moreover is never synced.
     hidden "test-vfs" test_vfs: TestVfs, "std|lossy|lossy-nosync", "std";
+
+    /// For tests only: the highest feature level that this program says it knows; 0: the one that it
+    /// does know.
+    hidden "test-feature-level" test_feature_level: u32, "LEVEL", "0";
 }
 
 impl Config {
@@ -272,6 +282,15 @@ impl Config {
             .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
                 (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
             })
+    }
+
+    /// The feature levels that this program knows.
+    pub fn feature_levels(&self) -> FeatureLevels {
+        let levels = FeatureLevels::OF_THIS_RELEASE;
+        match self.test_feature_level {
+            0 => levels,
+            newest => FeatureLevels { newest, ..levels },
+        }
     }
 
     /// The address to listen on for peers.

@@ -64,7 +64,10 @@ pub enum ServeError {
     },
     /// The replica refuses its configuration.
     #[error("the configuration does not fit together: {0}")]
-    Replica(#[from] replica::StartError),
+    Replica(replica::StartError),
+    /// The cluster's feature level is one that this program does not know.
+    #[error("{0}")]
+    FeatureLevel(String),
     /// The operating system refuses something that every process needs.
     #[error("cannot {what}: {source}")]
     System {
@@ -120,6 +123,7 @@ impl ServeError {
             | ServeError::Log(_)
             | ServeError::Storage { .. }
             | ServeError::Replica(_)
+            | ServeError::FeatureLevel(_)
             | ServeError::Outdated(_) => EXIT_USAGE,
             ServeError::Removed(_) => EXIT_REMOVED,
             ServeError::System { .. } | ServeError::Disk(_) | ServeError::Replicated(_) => {
@@ -130,6 +134,15 @@ impl ServeError {
 
     pub(crate) fn system(what: &'static str) -> impl FnOnce(io::Error) -> ServeError {
         move |source| ServeError::System { what, source }
+    }
+}
+
+impl From<replica::StartError> for ServeError {
+    fn from(error: replica::StartError) -> Self {
+        match error {
+            replica::StartError::FeatureLevel(error) => ServeError::FeatureLevel(error.to_string()),
+            other => ServeError::Replica(other),
+        }
     }
 }
 

@@ -234,6 +234,16 @@ fn gauges(snapshot: &Snapshot) -> Vec<Figure> {
             replica.leader,
         ),
         (
+            "feature_level",
+            "Feature level of the cluster, 0 before it is known",
+            replica.feature_level,
+        ),
+        (
+            "feature_level_known",
+            "Highest feature level that this node knows",
+            replica.feature_level_known,
+        ),
+        (
             "raft_commit_index",
             "Last committed position of the log",
             replica.commit_index,

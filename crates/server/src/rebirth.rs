@@ -123,7 +123,7 @@ impl Remains {
             Arc::clone(&vfs),
             &data_dir.wal_path(),
             owner,
-            Some(storage::MEMBERSHIP_TAG),
+            storage::KEPT_TAGS,
         )?;
         let log = recovery.groups.get(&GROUP.0).cloned().unwrap_or_default();
         let snapshots = Directory::existing(Arc::clone(&vfs), &data_dir.snapshots_path())?;

@@ -160,6 +160,7 @@ impl Server {
             recovered,
             places,
             addresses,
+            feature_level,
         } = open_storage(config, cluster, &vfs, &mut data_dir)?;
 
         check_peer_port(config, &identity, &recovered, &snapshots, &addresses)?;
@@ -168,6 +169,7 @@ impl Server {
         let replica_config = replica_config(config, &identity, &data_dir, &drawn, &client_addrs);
         let replica_config = replica::Config {
             addresses,
+            feature_level_found: feature_level,
             ..replica_config
         };
         let client_addr = replica_config.client_addr.clone();
@@ -427,6 +429,9 @@ fn replica_config(
         incarnation: data_dir.incarnation(),
         members: identity.members.clone(),
         addresses: BTreeMap::new(),
+        feature_levels: config.feature_levels(),
+        feature_level_found: 0,
+        feature_level_max: config.feature_level_max,
         is_joined: identity.is_joined,
         serves_peers: config.serves_peers(),
         tick_ms: millis(config.tick),
@@ -531,6 +536,7 @@ fn hello(
             false => String::new(),
         },
         version: VERSION.into(),
+        levels: config.feature_levels(),
     }
 }
 

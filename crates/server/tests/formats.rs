@@ -1,7 +1,7 @@
 //! The bytes that nodes say to each other, kept for ever.
 //!
-//! `fixtures/frames-N.txt` holds one frame of every kind as protocol version N writes it. It must never be
-//! rewritten: nodes of that release are out there. If this test fails because a frame is read as
+//! `fixtures/frames-N.txt` holds one frame of every kind as protocol version N writes it; all are read, the
+//! newest is also written. They must never be rewritten: nodes of that release are out there. If this test fails because a frame is read as
 //! something else, or not at all, the change is wrong. If it fails because a frame is written otherwise,
 //! that is right only under a new protocol version, with a file of its own beside the old one.
 //! `QUORATE_WRITE_FIXTURES=1` writes a file that is missing.
@@ -15,7 +15,7 @@ use raft::{
     RequestPreVote, RequestPreVoteResponse, RequestVote, RequestVoteResponse, Round, Session, Term,
     TimeoutNow,
 };
-use replica::{Forward, ForwardRefused, PeerMessage, Refusal, StateHash};
+use replica::{FeatureLevels, Forward, ForwardRefused, PeerMessage, Refusal, StateHash};
 use server::peer::codec::{
     Greeting, Incoming, Scope, decode_greeting, decode_message, encode_greeting, encode_message,
     encode_ping, encode_pong, encode_refusal,
@@ -23,6 +23,12 @@ use server::peer::codec::{
 use server::peer::frame::{FRAME_BYTES_MAX, FrameReader};
 use server::peer::handshake::{Hello, MAGIC, PROTOCOL_VERSION, Purpose, RefusalReason, Refused};
 use server::peer::transfer::{Offer, Transfer, decode_transfer, encode_transfer};
+
+/// The name and the bytes of a frame that is kept, with what it means.
+type Kept = ((String, Vec<u8>), (&'static str, Frame));
+
+/// The oldest version whose frames are kept.
+const PROTOCOL_VERSION_KEPT: u32 = 2;
 
 const SCOPE: Scope = Scope {
     cluster: ClusterId(0x1122_3344_5566_7788),
@@ -236,9 +242,9 @@ fn of_replicas() -> Vec<(&'static str, Frame)> {
     ]
 }
 
-fn greetings() -> Vec<(&'static str, Frame)> {
+fn greetings(version: u32) -> Vec<(&'static str, Frame)> {
     let hello = Hello {
-        protocol_version: 2,
+        protocol_version: version,
         protocol_version_min: 1,
         cluster: SCOPE.cluster,
         cluster_name: "quorate".into(),
@@ -251,6 +257,14 @@ fn greetings() -> Vec<(&'static str, Frame)> {
         peer_addr: "127.0.0.1:8002".into(),
         client_addr: "127.0.0.1:7002".into(),
         version: "0.1.0".into(),
+        // Older protocols do not say.
+        levels: match version {
+            ..3 => FeatureLevels::OF_FIRST_RELEASE,
+            _ => FeatureLevels {
+                least: 2,
+                newest: 300,
+            },
+        },
     };
     let transfer = Hello {
         purpose: Purpose::Snapshot,
@@ -315,13 +329,53 @@ fn transfers() -> Vec<(&'static str, Frame)> {
         .collect()
 }
 
-/// One frame of every kind.
-fn frames() -> Vec<(&'static str, Frame)> {
-    [votes(), appends(), of_replicas(), greetings(), transfers()].concat()
+/// What protocol 3 has brought.
+fn of_levels() -> Vec<(&'static str, Frame)> {
+    let entry = Entry {
+        id: EntryId::new(300, 70_001),
+        kind: EntryKind::FeatureLevel,
+        time_ms: 1_700_000_000_000,
+        payload: Bytes::from_static(&[1, 2, 0, 0, 0]),
+    };
+    let append = AppendEntries {
+        session: Session(5),
+        term: Term(300),
+        prev: EntryId::new(299, 70_000),
+        commit: LogIndex(69_000),
+        round: Round(9),
+        entries: vec![entry],
+    };
+    let refused = Refused {
+        reason: RefusalReason::FeatureLevel,
+        text: "it knows 2".into(),
+    };
+    vec![
+        ("append-feature-level", raft(append)),
+        (
+            "refused-for-its-level",
+            Frame::Greeting(Greeting::Refused(refused)),
+        ),
+    ]
 }
 
-fn fixture() -> PathBuf {
-    let name = format!("tests/fixtures/frames-{PROTOCOL_VERSION}.txt");
+/// One frame of every kind, as this protocol version has them.
+fn frames(version: u32) -> Vec<(&'static str, Frame)> {
+    let mut frames = [
+        votes(),
+        appends(),
+        of_replicas(),
+        greetings(version),
+        transfers(),
+    ]
+    .concat();
+    if version >= 3 {
+        frames.extend(of_levels());
+    }
+    frames
+}
+
+fn fixture(version: u32) -> PathBuf {
+    let name = format!("tests/fixtures/frames-{version}.txt");
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
@@ -339,28 +393,39 @@ fn bytes(hex: &str) -> Vec<u8> {
 
 #[test]
 fn every_kind_of_frame_is_read_and_written_as_ever() {
-    let path = fixture();
+    for version in PROTOCOL_VERSION_KEPT..PROTOCOL_VERSION {
+        check(version);
+    }
+    let path = fixture(PROTOCOL_VERSION);
     if !path.exists() && std::env::var_os("QUORATE_WRITE_FIXTURES").is_some() {
-        let lines = frames().into_iter();
+        let lines = frames(PROTOCOL_VERSION).into_iter();
         let lines = lines.map(|(name, frame)| format!("{name} {}\n", hex(&frame.encode())));
         std::fs::write(&path, lines.collect::<String>()).expect("written");
     }
-    let text = std::fs::read_to_string(&path).expect("the fixture of this protocol version");
-    let stored: Vec<(&str, Vec<u8>)> = text
+    for ((name, stored), (_, frame)) in check(PROTOCOL_VERSION) {
+        assert_eq!(hex(&frame.encode()), hex(&stored), "{name} is written");
+    }
+}
+
+/// Reads what is kept of a version, and compares it with what it means.
+fn check(version: u32) -> Vec<Kept> {
+    let text =
+        std::fs::read_to_string(fixture(version)).expect("the fixture of this protocol version");
+    let stored: Vec<(String, Vec<u8>)> = text
         .lines()
         .map(|line| line.split_once(' ').expect("a name and bytes"))
-        .map(|(name, digits)| (name, bytes(digits)))
+        .map(|(name, digits)| (name.to_owned(), bytes(digits)))
         .collect();
-    let frames = frames();
+    let frames = frames(version);
     let names = |names: &mut dyn Iterator<Item = &str>| -> Vec<String> {
         names.map(str::to_owned).collect()
     };
     assert_eq!(
-        names(&mut stored.iter().map(|(name, _)| *name)),
+        names(&mut stored.iter().map(|(name, _)| name.as_str())),
         names(&mut frames.iter().map(|(name, _)| *name))
     );
     for ((name, stored), (_, frame)) in stored.iter().zip(&frames) {
         assert_eq!(frame.decode_like(stored), *frame, "{name} is read");
-        assert_eq!(hex(&frame.encode()), hex(stored), "{name} is written");
     }
+    stored.into_iter().zip(frames).collect()
 }

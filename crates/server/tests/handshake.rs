@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use common::{Node, PATIENCE, config, http_get, options, wait_until};
 use raft::{ClusterId, GroupId, NodeId, TimeoutNow};
-use replica::PeerMessage;
+use replica::{FeatureLevels, PeerMessage};
 use server::peer::codec::{
     Greeting, Incoming, Scope, decode_greeting, decode_message, encode_greeting, encode_message,
     encode_ping,
@@ -74,19 +74,8 @@ impl Scene {
     /// A greeting of node 2 that would be welcome.
     fn hello(&self) -> Hello {
         Hello {
-            protocol_version: PROTOCOL_VERSION,
-            protocol_version_min: PROTOCOL_VERSION,
             cluster: self.scope().cluster,
-            cluster_name: "quorate".into(),
-            node: NodeId(2),
-            target: NodeId(1),
-            purpose: Purpose::Messages,
-            incarnation: 1,
-            process: 42,
-            directory: 7,
-            peer_addr: String::new(),
-            client_addr: "127.0.0.1:1".into(),
-            version: "test".into(),
+            ..hello_of_two()
         }
     }
 
@@ -101,6 +90,26 @@ impl Scene {
         wire.greet(&Greeting::Hello(hello));
         let answer = wire.greeting();
         (wire, answer)
+    }
+}
+
+/// A greeting of node 2 to node 1, of no cluster.
+fn hello_of_two() -> Hello {
+    Hello {
+        protocol_version: PROTOCOL_VERSION,
+        protocol_version_min: PROTOCOL_VERSION,
+        cluster: ClusterId(0),
+        cluster_name: "quorate".into(),
+        node: NodeId(2),
+        target: NodeId(1),
+        purpose: Purpose::Messages,
+        incarnation: 1,
+        process: 42,
+        directory: 7,
+        peer_addr: String::new(),
+        client_addr: "127.0.0.1:1".into(),
+        version: "test".into(),
+        levels: FeatureLevels::OF_FIRST_RELEASE,
     }
 }
 
@@ -453,4 +462,56 @@ fn a_connection_for_a_snapshot_stands_beside_the_one_for_messages() {
     let body = messages.frame().expect("a pong");
     let pong = decode_message(scene.scope(), body).expect("a message");
     assert_eq!(pong, Incoming::Pong(5));
+}
+
+#[test]
+fn a_member_that_does_not_know_the_feature_level_is_refused() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let peers = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let peer_addr = peers.local_addr().expect("bound");
+    let bind = peer_addr.to_string();
+    let settings = [("peer-bind", bind.as_str()), ("test-feature-level", "2")];
+    let config = config(dir.path(), &settings);
+    let options = Options {
+        peer_listeners: Some(vec![peers]),
+        ..options()
+    };
+    let node = Node::start(&config, options);
+    let mut client = node.client();
+    wait_until("the node leads, and adds a member", || {
+        let added = client.call(&["QUORATE", "ADD-NODE", "127.0.0.1:1"]);
+        added.as_integer() == Some(2)
+    });
+    let cluster = ClusterId(config.cluster_id());
+    let greet = |newest| {
+        let mut wire = Wire::new(TcpStream::connect(peer_addr).expect("the peer port is open"));
+        wire.greet(&Greeting::Hello(Hello {
+            cluster,
+            levels: FeatureLevels { least: 1, newest },
+            ..hello_of_two()
+        }));
+        (wire.greeting(), wire)
+    };
+    let (answer, mut wire) = greet(1);
+    assert_eq!(reason(&answer), Some(RefusalReason::FeatureLevel));
+    assert!(wire.is_closed());
+    let (answer, _wire) = greet(2);
+    assert!(matches!(answer, Greeting::Welcome(_)), "{answer:?}");
+}
+
+#[test]
+fn a_node_that_is_told_that_it_knows_too_little_stops_and_may_come_back_as_another_release() {
+    let mut scene = Scene::new();
+    let (stream, _) = scene.others[1].accept().expect("node 1 dials node 3");
+    let mut wire = Wire::new(stream);
+    assert!(matches!(wire.greeting(), Greeting::Hello(_)));
+    wire.greet(&Greeting::Refused(server::peer::handshake::Refused {
+        reason: RefusalReason::FeatureLevel,
+        text: "this cluster runs at feature level 3".into(),
+    }));
+    let error = scene.node.join().expect_err("it stops");
+    assert!(matches!(error, ServeError::FeatureLevel(_)), "{error}");
+    assert_eq!(error.exit_code(), 2);
+    let again = Server::start(&scene.config, options());
+    assert!(again.is_ok(), "{again:?}");
 }

@@ -36,12 +36,12 @@ pub struct Options {
     /// Whether a missing log is an error: set when the data directory knows that there was one. A
     /// node that lost its log and kept its id would forget its votes and what it acknowledged.
     pub must_exist: bool,
-    /// Recovery also reads the bodies of entries with this tag; see [`GroupLog::tagged`]. For the few
+    /// Recovery also reads the bodies of entries with these tags; see [`GroupLog::tagged`]. For the few
     /// entries that must be known before any other is read, such as those that say who belongs to a
     /// group.
     ///
     /// [`GroupLog::tagged`]: crate::GroupLog::tagged
-    pub keep_tag: Option<u8>,
+    pub keep_tags: &'static [u8],
 }
 
 impl Default for Options {
@@ -51,7 +51,7 @@ impl Default for Options {
             reserve_segments: 1,
             sync: true,
             must_exist: false,
-            keep_tag: None,
+            keep_tags: &[],
         }
     }
 }
@@ -116,7 +116,7 @@ impl Wal {
                 segment_bytes: bytes,
             });
         }
-        let mut examination = Examination::keeping(options.keep_tag);
+        let mut examination = Examination::keeping(options.keep_tags);
         if vfs.exists(dir).map_err(failed("look up", dir))? {
             match recovery::examine(vfs.as_ref(), dir, identity, Some(bytes), &mut examination) {
                 Err(ExamineError::Damaged(_)) if buggify::canary(Canary::DamagedLogBegunAnew) => {

@@ -23,7 +23,7 @@ pub struct ReadOnlyLog {
 }
 
 impl ReadOnlyLog {
-    /// Reads the log in `dir`, and says what it holds. Nothing else may write it meanwhile. `keep_tag` is
+    /// Reads the log in `dir`, and says what it holds. Nothing else may write it meanwhile. `keep_tags` is
     /// that of [`crate::Options`].
     ///
     /// # Errors
@@ -32,9 +32,9 @@ impl ReadOnlyLog {
         vfs: Arc<dyn Vfs>,
         dir: &Path,
         identity: Identity,
-        keep_tag: Option<u8>,
+        keep_tags: &'static [u8],
     ) -> Result<(ReadOnlyLog, Recovery), OpenError> {
-        let mut examination = Examination::keeping(keep_tag);
+        let mut examination = Examination::keeping(keep_tags);
         if vfs.exists(dir).map_err(failed("look up", dir))? {
             let examined = recovery::examine(vfs.as_ref(), dir, identity, None, &mut examination);
             examined.map_err(|error: ExamineError| error.into_open_error(dir))?;

@@ -66,7 +66,7 @@ pub struct GroupLog {
     /// from its record on to the end of the log. The first entry of each segment is among them, and
     /// enough others that a sixteenth of a segment is the most between two of them and a record.
     pub places: Vec<(u64, u64)>,
-    /// Of the entries held, those with [`crate::Options::keep_tag`] as their tag, in order.
+    /// Of the entries held, those with one of [`crate::Options::keep_tags`] as their tag, in order.
     pub tagged: Vec<Record>,
 }
 
@@ -127,7 +127,7 @@ pub(crate) struct Examination {
     /// The carries of the segment that was read last.
     pub(crate) carried: Carries,
     /// The entries to keep, by group.
-    keep_tag: Option<u8>,
+    keep_tags: &'static [u8],
     tagged: BTreeMap<u64, Vec<Record>>,
 }
 

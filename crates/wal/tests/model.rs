@@ -101,7 +101,7 @@ const KEPT_TAG: u8 = 9;
 
 fn open_keeping(disk: &MemVfs) -> Result<(wal::Wal, wal::Recovery), wal::OpenError> {
     let options = wal::Options {
-        keep_tag: Some(KEPT_TAG),
+        keep_tags: &[KEPT_TAG],
         ..common::options()
     };
     wal::Wal::open(

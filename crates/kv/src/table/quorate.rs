@@ -51,7 +51,7 @@ pub(super) static ROWS: &[CommandSpec] = &[command(750, "quorate", -2)
             .docs(
                 "Asks for an id as a new node; sent by a node that joins.",
                 "O(N), N being the number of nodes",
-                "peer-address token [REPLACE id] [LEARNER]",
+                "peer-address token [REPLACE id] [LEARNER] [LEVELS least newest]",
             ),
         subcommand(755, "quorate", "members", 2)
             .in_group(Group::Cluster, "7.0.0")

@@ -394,6 +394,9 @@ fn raft(node: &Node, fields: &mut Fields) {
     fields.add("raft_last_index", consensus.last.0);
     fields.add("raft_voters", list(true));
     fields.add("raft_learners", list(false));
+    fields.add("feature_level", node.machine.feature_level());
+    fields.add("feature_level_known", node.config.feature_levels.newest);
+    fields.add("feature_level_max", node.settings.feature_level_max);
     let differing = node.consistency.differing();
     let differing = differing
         .iter()

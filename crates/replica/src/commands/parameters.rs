@@ -113,6 +113,14 @@ pub(super) static PARAMETERS: &[Parameter] = &[
     }),
     fixed("enable-debug-command", |_| b"yes".to_vec()),
     fixed("enable-module-command", |_| b"no".to_vec()),
+    settable(
+        "feature-level-max",
+        |node| number(node.settings.feature_level_max),
+        |settings, text| {
+            settings.feature_level_max = bounded(text, 0, i64::from(u32::MAX))? as u32;
+            Ok(())
+        },
+    ),
     fixed("heartbeat", |node| number(node.config.heartbeat_ms)),
     fixed("io-threads", |_| number(1)),
     settable(

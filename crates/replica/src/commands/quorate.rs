@@ -4,6 +4,7 @@ use raft::NodeId;
 use resp::Encoder;
 
 use crate::config::ClientId;
+use crate::features::FeatureLevels;
 use crate::membership::{ADDRESS_BYTES_MAX, Wish, is_address};
 use crate::node::{Member, Node};
 
@@ -35,6 +36,8 @@ pub(crate) enum Request {
         is_learner: bool,
         /// Whether the node itself asks, and is to be told all it needs.
         is_join: bool,
+        /// The feature levels that it knows, if it has said so.
+        levels: Option<FeatureLevels>,
     },
     /// A member is to go.
     Remove {
@@ -78,6 +81,7 @@ impl Request {
                     replaces: Some(node_id(args[2])?),
                     is_learner: false,
                     is_join: false,
+                    levels: None,
                 })
             }
             b"remove-node" => Ok(Request::Remove {
@@ -118,10 +122,12 @@ fn add(peer_addr: String, mut options: &[&[u8]]) -> Result<Request, String> {
         replaces: None,
         is_learner,
         is_join: false,
+        levels: None,
     })
 }
 
-/// `QUORATE JOIN peer-address token [REPLACE id] [LEARNER]`
+/// `QUORATE JOIN peer-address token [REPLACE id] [LEARNER] [LEVELS least newest]`. Who says no levels
+/// knows those of the first release.
 fn join(args: &[&[u8]]) -> Result<Request, String> {
     let token = std::str::from_utf8(args[3]).ok();
     let token = token.and_then(|digits| u64::from_str_radix(digits, 16).ok());
@@ -129,6 +135,7 @@ fn join(args: &[&[u8]]) -> Result<Request, String> {
         return Err("ERR the token is a hexadecimal number, and not 0".to_owned());
     };
     let (mut replaces, mut is_learner) = (None, false);
+    let mut levels = FeatureLevels::OF_FIRST_RELEASE;
     let mut options = &args[4..];
     while let [option, rest @ ..] = options {
         options = match rest {
@@ -138,6 +145,11 @@ fn join(args: &[&[u8]]) -> Result<Request, String> {
             }
             [value, rest @ ..] if is(option, "replace") => {
                 replaces = Some(node_id(value)?);
+                rest
+            }
+            [least, newest, rest @ ..] if is(option, "levels") => {
+                let (least, newest) = (level(least)?, level(newest)?);
+                levels = FeatureLevels { least, newest };
                 rest
             }
             _ => return Err(SYNTAX.to_owned()),
@@ -153,7 +165,13 @@ fn join(args: &[&[u8]]) -> Result<Request, String> {
         replaces,
         is_learner,
         is_join: true,
+        levels: Some(levels),
     })
+}
+
+fn level(arg: &[u8]) -> Result<u32, String> {
+    let level = integer(arg).and_then(|level| u32::try_from(level).ok());
+    level.ok_or_else(|| "ERR a feature level is a number from 0 on".to_owned())
 }
 
 fn force(options: &[&[u8]]) -> Result<bool, String> {
@@ -214,7 +232,7 @@ pub(crate) fn unknown_id(node: &Node, id: NodeId, next_id: u64) -> String {
 /// `QUORATE MEMBERS`: what this node knows, which is most at the leader.
 fn members(node: &mut Node, _client: ClientId, _args: &[&[u8]], out: &mut Encoder<'_>) {
     let consensus = &node.consensus;
-    out.map(6);
+    out.map(7);
     number(out, "node", node.config.node.0);
     number(out, "leader", consensus.leader.map_or(0, |leader| leader.0));
     number(out, "term", consensus.term.0);
@@ -233,6 +251,7 @@ fn members(node: &mut Node, _client: ClientId, _args: &[&[u8]], out: &mut Encode
     for (id, member) in &node.members {
         write_member(node, *id, member, out);
     }
+    number(out, "feature-level", node.machine.feature_level().into());
 }
 
 fn write_member(node: &Node, id: NodeId, member: &Member, out: &mut Encoder<'_>) {
@@ -251,7 +270,7 @@ fn write_member(node: &Node, id: NodeId, member: &Member, out: &mut Encoder<'_>)
         Wish::Replace(old) => format!("replaces node {} when it has caught up", old.0),
         Wish::Leave => "is being removed".to_owned(),
     };
-    out.map(7);
+    out.map(8);
     number(out, "id", id.0);
     word(out, "peer-address", &member.peer_addr);
     word(out, "client-address", client_addr);
@@ -266,6 +285,7 @@ fn write_member(node: &Node, id: NodeId, member: &Member, out: &mut Encoder<'_>)
         },
     );
     number(out, "matched", matched);
+    number(out, "feature-level", member.feature_level.into());
     word(out, "intent", &intent);
 }
 
@@ -297,6 +317,7 @@ mod tests {
             replaces: None,
             is_learner,
             is_join: false,
+            levels: None,
         };
         assert_eq!(parse("QUORATE ADD-NODE h:1"), Ok(add(None, false)));
         assert_eq!(
@@ -319,6 +340,18 @@ mod tests {
                 replaces: Some(NodeId(2)),
                 is_learner: false,
                 is_join: true,
+                levels: Some(FeatureLevels::OF_FIRST_RELEASE),
+            })
+        );
+        let levels = |line| match parse(line) {
+            Ok(Request::Add { levels, .. }) => levels,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(
+            levels("QUORATE JOIN h:1 ff LEVELS 2 5 LEARNER"),
+            Some(FeatureLevels {
+                least: 2,
+                newest: 5
             })
         );
         for bad in [
@@ -328,6 +361,8 @@ mod tests {
             "QUORATE ADD-NODE h:1 NOW",
             "QUORATE JOIN h:1 0",
             "QUORATE JOIN h:1 xyz",
+            "QUORATE JOIN h:1 1 LEVELS 2",
+            "QUORATE JOIN h:1 1 LEVELS 1 -2",
             "QUORATE JOIN h:1 1 LEARNER REPLACE 3",
             "QUORATE REMOVE-NODE x",
             "QUORATE REMOVE-NODE -1",

@@ -8,6 +8,7 @@ use resp::{Encoder, Protocol};
 use crate::compaction::Compaction;
 use crate::config::{ClientId, ClientInfo, Config, HostStats, NodeInfo, Now};
 use crate::consistency::Consistency;
+use crate::features::FeatureLevels;
 use crate::machine::Machine;
 use crate::membership::Wish;
 use crate::node::{Consensus, Member, Node};
@@ -37,6 +38,7 @@ impl Node {
             peer_addr: format!("10.0.0.{id}:8000"),
             client_addr: format!("10.0.0.{id}:7000"),
             version: "0.1.0".to_owned(),
+            feature_level: 1,
             connected: true,
             votes: true,
             wish: Wish::Stay,
@@ -177,6 +179,9 @@ pub(crate) fn config(count: u64) -> Config {
             .map(|id| (NodeId(id), format!("10.0.0.{id}:8000")))
             .collect::<BTreeMap<_, _>>(),
         addresses: BTreeMap::new(),
+        feature_levels: FeatureLevels::OF_THIS_RELEASE,
+        feature_level_found: 0,
+        feature_level_max: 0,
         is_joined: false,
         serves_peers: true,
         tick_ms: 10,

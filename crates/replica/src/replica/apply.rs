@@ -40,6 +40,7 @@ impl Replica {
                 Err(error) => self.fatal = Some(error.to_string()),
             },
             EntryKind::Batch => self.apply_batch(&entry.payload),
+            EntryKind::FeatureLevel => self.apply_feature_level(&entry.payload),
         }
         self.check_state(entry.id.index);
     }

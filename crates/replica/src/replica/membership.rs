@@ -132,6 +132,11 @@ impl Changes {
             strangers: BTreeMap::new(),
         }
     }
+
+    /// What the shell was told may not be so any more.
+    pub(super) fn mark_dirty(&mut self) {
+        self.is_dirty = true;
+    }
 }
 
 impl Replica {
@@ -148,6 +153,7 @@ impl Replica {
             self.changes.is_dirty = true;
         }
         for entry in &persist.entries {
+            self.check_level_of(entry);
             if entry.kind == raft::EntryKind::Membership {
                 self.changes.is_dirty = true;
                 if let Some(roster) = self.read_roster(&entry.payload) {
@@ -180,6 +186,10 @@ impl Replica {
 
     /// Applies the record that the log begins with: it names the first members.
     pub(super) fn apply_bootstrap(&mut self, record: Bootstrap) {
+        if let Err(error) = self.node.config.feature_levels.check(record.feature_level) {
+            self.fatal = Some(error.to_string());
+            return;
+        }
         self.node.machine.bootstrap(record);
         self.changes.is_dirty = true;
     }
@@ -238,6 +248,7 @@ impl Replica {
             ids_used_below: self.node.machine.roster.next_id,
             is_removed: self.is_removed(),
             is_leader,
+            feature_level: self.node.machine.feature_level(),
         };
         self.answer_gone();
         if self.changes.is_told && membership == self.changes.told {
@@ -316,6 +327,7 @@ impl Replica {
                 client_addr: self.node.config.client_addr.clone(),
                 version: self.node.config.info.version.clone(),
                 incarnation: self.node.config.incarnation,
+                feature_level: self.node.config.feature_levels.newest,
             }),
             false => self.changes.strangers.remove(&id),
         };
@@ -324,6 +336,7 @@ impl Replica {
         Member {
             client_addr: info.client_addr,
             version: info.version,
+            feature_level: info.feature_level,
             connected,
             is_alive: true,
             ..Member::default()
@@ -341,7 +354,7 @@ impl Replica {
     }
 
     /// Whether a change is not committed, or its joint configuration not left.
-    fn is_changing(&self) -> bool {
+    pub(super) fn is_changing(&self) -> bool {
         self.raft.conf() != self.raft.conf_committed().1 || self.raft.conf().is_joint()
     }
 
@@ -407,6 +420,11 @@ impl Replica {
     }
 
     fn begin_change(&mut self, request: &Request) -> Result<Begun, String> {
+        if let Request::Add { levels, .. } = request
+            && let Some(Err(error)) = levels.map(|levels| self.check_levels(levels))
+        {
+            return Err(format!("ERR {error}, nothing was changed"));
+        }
         if let Request::Add { token, is_join, .. } = request
             && *is_join
             && let Some(id) = self.node.machine.roster.with_token(*token)
@@ -438,6 +456,7 @@ impl Replica {
             replaces,
             is_learner,
             is_join,
+            levels: _,
         } = request
         else {
             return Err("ERR syntax error".to_owned());

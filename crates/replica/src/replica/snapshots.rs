@@ -97,6 +97,10 @@ impl Replica {
     /// there are keys.
     pub fn install(&mut self, now: Now, snapshot: LoadedSnapshot) -> Retired {
         self.set_now(now);
+        let level = snapshot.machine.feature_level();
+        if let Err(error) = self.node.config.feature_levels.check(level) {
+            self.fatal = Some(error.to_string());
+        }
         if self.fatal.is_some() || !self.raft.install_snapshot(snapshot.meta.clone()) {
             return Retired(snapshot.machine);
         }

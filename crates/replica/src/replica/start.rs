@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use raft::{ConfState, NodeId};
 
-use crate::bootstrap::{Bootstrap, FEATURE_LEVEL};
+use crate::bootstrap::Bootstrap;
 use crate::config::Config;
 use crate::membership::Wish;
 use crate::node::Member;
@@ -21,7 +21,7 @@ pub(super) fn raft_config(config: &Config) -> raft::Config {
             .max(1)
     };
     let bootstrap = Bootstrap {
-        feature_level: FEATURE_LEVEL,
+        feature_level: config.feature_levels.at_birth(config.feature_level_max),
         secret: config.cluster_secret,
         members: config
             .members
@@ -72,6 +72,10 @@ pub(super) fn members(config: &Config) -> BTreeMap<NodeId, Member> {
                 config.info.version.clone()
             } else {
                 String::new()
+            },
+            feature_level: match is_self {
+                true => config.feature_levels.newest,
+                false => 0,
             },
             connected: is_self,
             votes: !config.is_joined,

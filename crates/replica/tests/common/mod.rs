@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use raft::{ClusterId, EntryId, GroupId, NodeId, SendSnapshot, SnapshotMeta};
 use replica::{
-    ClientId, ClientInfo, Config, Disconnect, LoadedSnapshot, NodeInfo, Now, Output, PeerInfo,
-    PeerMessage, Replica, Snapshot, SnapshotLoader, Witness, Write, storage,
+    ClientId, ClientInfo, Config, Disconnect, FeatureLevels, LoadedSnapshot, NodeInfo, Now, Output,
+    PeerInfo, PeerMessage, Replica, Snapshot, SnapshotLoader, StartError, Witness, Write, storage,
 };
 use resp::{ReplyBuffer, Value};
 use vfs::{Crash, MemVfs};
@@ -105,6 +105,8 @@ pub struct Node {
     pub id: u64,
     pub replica: Option<Replica>,
     pub incarnation: u64,
+    /// The feature levels that its program knows.
+    pub levels: FeatureLevels,
     /// Its disk, which outlives the process.
     pub vfs: MemVfs,
     /// Its log, while it runs.
@@ -206,6 +208,11 @@ impl World {
     }
 
     pub fn start(&mut self, id: u64) {
+        self.try_start(id).expect("valid");
+    }
+
+    /// Starts a node, which may refuse what it finds: then it does not run.
+    pub fn try_start(&mut self, id: u64) -> Result<(), StartError> {
         let count = self.nodes.len() as u64;
         let first = self.first;
         let now = self.now;
@@ -215,7 +222,7 @@ impl World {
         let mut dir = DataDir::open(vfs, Path::new("/data"), 7, id).expect("its own directory");
         let options = Options {
             segment_bytes: 256 << 10,
-            keep_tag: Some(storage::MEMBERSHIP_TAG),
+            keep_tags: storage::KEPT_TAGS,
             ..Options::default()
         };
         let (log, recovery) = dir.open_wal(options).expect("an intact log");
@@ -232,6 +239,9 @@ impl World {
                 .map(|id| (NodeId(id), format!("127.0.0.1:{}", 8000 + id)))
                 .collect(),
             addresses: BTreeMap::new(),
+            feature_levels: node.levels,
+            feature_level_found: storage::feature_level(recovery.groups.get(&GROUP)),
+            feature_level_max: 0,
             is_joined: id > first,
             serves_peers: true,
             tick_ms: TICK_MS,
@@ -256,7 +266,13 @@ impl World {
         };
         change(&mut config);
         let snapshot = node.stored.as_ref().map(Stored::load);
-        let mut replica = Replica::new(config, recovered, snapshot, now).expect("valid");
+        let mut replica = match Replica::new(config, recovered, snapshot, now) {
+            Ok(replica) => replica,
+            Err(error) => {
+                node.log = None;
+                return Err(error);
+            }
+        };
         let places = recovery.groups.get(&GROUP).map(|log| log.places.clone());
         replica.log_recovered(&places.unwrap_or_default());
         node.replica = Some(replica);
@@ -266,6 +282,7 @@ impl World {
                 self.connect(peer, id);
             }
         }
+        Ok(())
     }
 
     /// Starts a node that joins, under the next id.
@@ -286,6 +303,7 @@ impl World {
             client_addr: format!("127.0.0.1:{}", 7000 + peer),
             version: "test".into(),
             incarnation: self.node(peer).incarnation,
+            feature_level: self.node(peer).levels.newest,
         };
         let now = self.now;
         self.replica(id).peer_connected(now, NodeId(peer), info);
@@ -688,6 +706,7 @@ impl Node {
             id,
             replica: None,
             incarnation: 0,
+            levels: FeatureLevels::OF_THIS_RELEASE,
             vfs: MemVfs::new(id),
             log: None,
             pending: VecDeque::new(),

@@ -14,7 +14,7 @@ use raft::{
     RequestPreVote, RequestPreVoteResponse, RequestVote, RequestVoteResponse, Round, Session, Term,
     TimeoutNow,
 };
-use replica::{Forward, ForwardRefused, PeerMessage, Refusal, StateHash};
+use replica::{FeatureLevels, Forward, ForwardRefused, PeerMessage, Refusal, StateHash};
 use thiserror::Error;
 
 use super::frame::{FRAME_BYTES_MAX, begin_frame, finish_frame};
@@ -519,6 +519,8 @@ fn hello_to_wire(hello: &Hello) -> wire::Hello {
         client_addr: hello.client_addr.clone(),
         peer_addr: hello.peer_addr.clone(),
         version: hello.version.clone(),
+        feature_level_min: hello.levels.least,
+        feature_level_max: hello.levels.newest,
     }
 }
 
@@ -557,6 +559,13 @@ fn hello_from_wire(hello: wire::Hello) -> Result<Hello, DecodeError> {
         client_addr: printable(hello.client_addr),
         peer_addr: printable(hello.peer_addr),
         version: printable(hello.version),
+        levels: match hello.feature_level_max {
+            0 => FeatureLevels::OF_FIRST_RELEASE,
+            newest => FeatureLevels {
+                least: hello.feature_level_min,
+                newest,
+            },
+        },
     })
 }
 

@@ -207,6 +207,10 @@ fn hello() -> Hello {
         peer_addr: String::new(),
         client_addr: "127.0.0.1:7002".into(),
         version: "0.1.0".into(),
+        levels: FeatureLevels {
+            least: 2,
+            newest: 3,
+        },
     }
 }
 

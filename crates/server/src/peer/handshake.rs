@@ -22,6 +22,8 @@
 //!   more. It is told, so that it stops for good instead of asking for ever (thesis, section 4.2.3);
 //! - an **unknown** id, by the leader, which knows all there are. Any other node may be behind, and the
 //!   one that it has not heard of may be the leader that is to tell it;
+//! - a node whose program does not know the cluster's **feature level** (`replica::FeatureLevels`): it
+//!   could not apply what it is sent, and must not vote on it. It stops;
 //! - an address that reaches **another node** than the configuration says;
 //! - a **protocol version** that this release does not speak, older or newer.
 //!
@@ -32,14 +34,15 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use raft::{ClusterId, NodeId};
+use replica::{FeatureLevelError, FeatureLevels};
 use wal::PeerRun;
 
 /// The first bytes on a peer connection, each way. The last byte is the version of the framing and
 /// of the handshake itself, which is meant never to change; everything else is negotiated inside.
 pub const MAGIC: [u8; 8] = *b"QUORATE\x01";
 
-/// The newest protocol this release speaks. Version 2 brought snapshots.
-pub const PROTOCOL_VERSION: u32 = 2;
+/// The newest protocol this release speaks. Version 2 brought snapshots, version 3 feature levels.
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// The oldest protocol this release speaks.
 pub const PROTOCOL_VERSION_MIN: u32 = 1;
@@ -84,6 +87,8 @@ pub struct Hello {
     pub peer_addr: String,
     /// Its software version.
     pub version: String,
+    /// The feature levels that it knows.
+    pub levels: FeatureLevels,
 }
 
 /// What a peer connection is for. The number is what travels.
@@ -136,6 +141,8 @@ pub enum RefusalReason {
     NotRecorded = 10,
     /// It was a member, and was removed.
     Removed = 11,
+    /// It does not know the cluster's feature level.
+    FeatureLevel = 12,
 }
 
 impl RefusalReason {
@@ -153,6 +160,7 @@ impl RefusalReason {
             9 => RefusalReason::DataLost,
             10 => RefusalReason::NotRecorded,
             11 => RefusalReason::Removed,
+            12 => RefusalReason::FeatureLevel,
             _ => RefusalReason::Malformed,
         }
     }
@@ -182,6 +190,9 @@ pub struct Roll {
     pub ids_used_below: u64,
     /// Whether this node leads, and so knows everybody.
     pub is_leader: bool,
+    /// The cluster's feature level as this node has applied it; 0: it does not know it yet. It may have
+    /// risen since.
+    pub feature_level: u32,
 }
 
 impl Roll {
@@ -355,6 +366,7 @@ fn judge_common(ours: &Hello, roll: &Roll, theirs: &Hello) -> Result<(), Refused
         };
         return refuse(reason, text);
     }
+    judge_levels(ours, roll, theirs)?;
     if theirs.target != ours.node {
         return refuse(
             RefusalReason::WrongTarget,
@@ -365,6 +377,27 @@ fn judge_common(ours: &Hello, roll: &Roll, theirs: &Hello) -> Result<(), Refused
         );
     }
     Ok(())
+}
+
+/// Whether the other knows the cluster's feature level. That it knows too little is certain, since a
+/// level never falls; that it knows only higher ones is the leader's to say, which is not behind.
+fn judge_levels(ours: &Hello, roll: &Roll, theirs: &Hello) -> Result<(), Refused> {
+    let (level, id) = (roll.feature_level, theirs.node.0);
+    let (who, release) = (ours.node.0, &theirs.version);
+    let levels = theirs.levels;
+    let text = match theirs.levels.check(level) {
+        Err(FeatureLevelError::Newer { newest, .. }) => format!(
+            "this cluster runs at feature level {level}, says node {who}; node {id} ({release}) knows \
+             {newest}: install a newer Quorate on node {id}"
+        ),
+        Err(_) if roll.is_leader => format!(
+            "this cluster runs at feature level {level}, says node {who}; node {id} ({release}) needs {}: \
+             install the Quorate before it on all nodes first, until the level has risen",
+            levels.least
+        ),
+        _ => return Ok(()),
+    };
+    refuse(RefusalReason::FeatureLevel, text)
 }
 
 fn refuse<T>(reason: RefusalReason, text: String) -> Result<T, Refused> {
@@ -390,6 +423,7 @@ mod tests {
             client_addr: "127.0.0.1:6379".into(),
             peer_addr: "127.0.0.1:7379".into(),
             version: "0.1.0".into(),
+            levels: FeatureLevels::OF_FIRST_RELEASE,
         }
     }
 
@@ -398,7 +432,37 @@ mod tests {
             members: BTreeSet::from([NodeId(1), NodeId(2), NodeId(3)]),
             ids_used_below: 6,
             is_leader: true,
+            feature_level: 1,
         }
+    }
+
+    #[test]
+    fn who_knows_too_little_is_told_by_all_and_who_knows_too_much_by_the_leader() {
+        let judge = |level, is_leader, (least, newest)| {
+            let roll = Roll {
+                feature_level: level,
+                is_leader,
+                ..members()
+            };
+            let mut other = node(2, 1);
+            other.levels = FeatureLevels { least, newest };
+            let judged = judge_hello(&node(1, 2), &roll, None, &other);
+            judged.err().map(|refused| {
+                assert_eq!(refused.reason, RefusalReason::FeatureLevel);
+                refused.text
+            })
+        };
+        let text = judge(3, false, (1, 2)).expect("refused");
+        assert_eq!(
+            text,
+            "this cluster runs at feature level 3, says node 1; node 2 (0.1.0) knows 2: install a newer \
+             Quorate on node 2"
+        );
+        assert_eq!(judge(3, false, (1, 3)), None);
+        assert_eq!(judge(0, false, (1, 1)), None, "nothing is known here yet");
+        assert_eq!(judge(1, false, (2, 3)), None, "this node may be behind");
+        let text = judge(1, true, (2, 3)).expect("refused");
+        assert!(text.contains("needs 2"), "{text}");
     }
 
     #[test]
@@ -534,7 +598,7 @@ mod tests {
 
     #[test]
     fn reasons_survive_the_wire_and_unknown_ones_are_tolerated() {
-        for code in 1..=11 {
+        for code in 1..=12 {
             assert_eq!(RefusalReason::from_code(code) as u32, code);
         }
         assert_eq!(RefusalReason::from_code(77), RefusalReason::Malformed);

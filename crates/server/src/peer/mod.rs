@@ -138,6 +138,8 @@ pub(crate) enum PeerEvent {
     Outdated(Refused),
     /// A member says that this node was removed: it must not go on either.
     Removed(Refused),
+    /// A member says that the cluster's feature level is one that this program does not know.
+    Unfit(Refused),
 }
 
 /// Figures about one peer, for /metrics.
@@ -261,6 +263,7 @@ impl Peers {
             members: membership.members.keys().copied().collect(),
             ids_used_below: membership.ids_used_below,
             is_leader: membership.is_leader,
+            feature_level: membership.feature_level,
         };
         for index in 0..self.peers.len() {
             let outbound = &self.peers[index].outbound;
@@ -545,6 +548,7 @@ impl Peers {
         match refused.reason {
             RefusalReason::DataLost => self.events.push(PeerEvent::Outdated(refused)),
             RefusalReason::Removed => self.events.push(PeerEvent::Removed(refused)),
+            RefusalReason::FeatureLevel => self.events.push(PeerEvent::Unfit(refused)),
             _ => {}
         }
     }
@@ -716,6 +720,7 @@ fn peer_info(hello: &Hello) -> PeerInfo {
         client_addr: hello.client_addr.clone(),
         version: hello.version.clone(),
         incarnation: hello.incarnation,
+        feature_level: hello.levels.newest,
     }
 }
 

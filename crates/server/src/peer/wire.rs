@@ -67,6 +67,11 @@ pub(crate) struct Hello {
     /// Absent: it does not say.
     #[prost(string, tag = "13")]
     pub(crate) peer_addr: String,
+    /// From protocol 3 on: the feature levels it knows. Absent: those of the first release.
+    #[prost(uint32, tag = "14")]
+    pub(crate) feature_level_min: u32,
+    #[prost(uint32, tag = "15")]
+    pub(crate) feature_level_max: u32,
 }
 
 /// See [`super::handshake::Refused`].

@@ -275,6 +275,7 @@ impl Reactor {
                 // Nothing that this turn would still do may leave this node.
                 PeerEvent::Outdated(refused) => return Err(ServeError::Outdated(refused)),
                 PeerEvent::Removed(refused) => return Err(ServeError::Removed(refused.text)),
+                PeerEvent::Unfit(refused) => return Err(ServeError::FeatureLevel(refused.text)),
             }
         }
         let registry = parts.poll.registry();

@@ -31,6 +31,8 @@ pub(super) struct Storage {
     pub(super) places: Vec<(u64, u64)>,
     /// Peer addresses that stand in the log.
     pub(super) addresses: BTreeMap<NodeId, String>,
+    /// The highest feature level that stands in the log.
+    pub(super) feature_level: u32,
 }
 
 /// The disk that the configuration names.
@@ -58,7 +60,7 @@ pub(super) fn open_storage(
     let dir = data_dir.wal_path();
     let options = wal::Options {
         segment_bytes: config.wal_segment_size.0,
-        keep_tag: Some(storage::MEMBERSHIP_TAG),
+        keep_tags: storage::KEPT_TAGS,
         ..wal::Options::default()
     };
     let opened = with_progress("reading the log", || data_dir.open_wal(options));
@@ -72,6 +74,7 @@ pub(super) fn open_storage(
     })?;
     let addresses = storage::addresses(log);
     let places = log.map(|log| log.places.clone()).unwrap_or_default();
+    let feature_level = storage::feature_level(log);
     let log = Log {
         wal,
         dir,
@@ -84,6 +87,7 @@ pub(super) fn open_storage(
         recovered,
         places,
         addresses,
+        feature_level,
     })
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use mio::{Poll, Token, Waker};
 use raft::{ClusterId, GroupId, LogIndex, NodeId};
+use replica::FeatureLevels;
 use snapshot::{Directory, Found, Meta, Receiver, Source, Writer};
 use vfs::MemVfs;
 use wal::PeerRun;
@@ -70,6 +71,7 @@ fn target(node: NodeId) -> SnapshotTarget {
         client_addr: String::new(),
         peer_addr: String::new(),
         version: "0.0.0".into(),
+        levels: FeatureLevels::OF_FIRST_RELEASE,
     };
     SnapshotTarget {
         node,
@@ -85,6 +87,7 @@ fn target(node: NodeId) -> SnapshotTarget {
             members: BTreeSet::from([NodeId(1), node]),
             ids_used_below: 3,
             is_leader: true,
+            feature_level: 0,
         },
         scope: SCOPE,
         tls: None,

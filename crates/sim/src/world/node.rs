@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use raft::{ClusterId, EntryId, GroupId, LogIndex, NodeId, ReadEntries, Role, Term};
-use replica::{ClientId, Config, Membership, NodeInfo, Now, Output, Replica, Write, storage};
+use replica::{
+    ClientId, Config, FeatureLevels, Membership, NodeInfo, Now, Output, Replica, Write, storage,
+};
 use vfs::MemVfs;
 use wal::data_dir::DataDir;
 use wal::known_peers::PeerRun;
@@ -206,7 +208,7 @@ impl Node {
         let mut dir = DataDir::open(vfs, Path::new(DATA_DIR), CLUSTER, self.id.0)?;
         let options = Options {
             segment_bytes: swarm.segment_bytes,
-            keep_tag: Some(storage::MEMBERSHIP_TAG),
+            keep_tags: storage::KEPT_TAGS,
             ..Options::default()
         };
         let (wal, recovery) = dir.open_wal(options)?;
@@ -242,6 +244,7 @@ impl Node {
         })?;
         let mut config = self.config(swarm, run.incarnation, tape);
         config.addresses = storage::addresses(group);
+        config.feature_level_found = storage::feature_level(group);
         let membership = Membership {
             members: config.members.clone(),
             ..Membership::default()
@@ -294,6 +297,9 @@ impl Node {
                 first.map(|id| (id, first_address(id))).collect()
             }),
             addresses: BTreeMap::new(),
+            feature_levels: FeatureLevels::OF_THIS_RELEASE,
+            feature_level_found: 0,
+            feature_level_max: 0,
             is_joined: self.charter.is_some(),
             serves_peers: true,
             tick_ms: swarm.tick_ms,

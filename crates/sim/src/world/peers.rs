@@ -1,7 +1,7 @@
 //! Nodes among each other: connecting, the handshake's judgement, and packets.
 
 use raft::{Message, NodeId};
-use replica::{Disconnect, PeerInfo, PeerMessage};
+use replica::{Disconnect, FeatureLevels, PeerInfo, PeerMessage};
 use wal::known_peers::{self, PeerRun};
 
 use crate::judges::Fact;
@@ -118,6 +118,7 @@ impl World {
                 client_addr: format!("127.0.0.1:{}", 7001 + peer),
                 version: "simulated".to_owned(),
                 incarnation: run.incarnation,
+                feature_level: FeatureLevels::OF_THIS_RELEASE.newest,
             };
             self.input(node, |replica, now| {
                 replica.peer_connected(now, NodeId(peer as u64 + 1), info);

@@ -12,10 +12,10 @@ use crate::recovery::Examination;
 use crate::segment::reader::Found;
 
 impl Examination {
-    /// One that also keeps the entries with this tag.
-    pub(crate) fn keeping(keep_tag: Option<u8>) -> Examination {
+    /// One that also keeps the entries with these tags.
+    pub(crate) fn keeping(keep_tags: &'static [u8]) -> Examination {
         Examination {
-            keep_tag,
+            keep_tags,
             ..Examination::default()
         }
     }
@@ -23,7 +23,7 @@ impl Examination {
     pub(super) fn wants_body(&self, found: &Found) -> bool {
         match found.kind {
             DiskKind::State | DiskKind::Carry => true,
-            DiskKind::Entry => self.keep_tag == Some(found.header.tag),
+            DiskKind::Entry => self.keep_tags.contains(&found.header.tag),
             DiskKind::Truncate | DiskKind::Base => false,
         }
     }
@@ -49,7 +49,7 @@ impl Examination {
         if found.kind == DiskKind::Base && !base_is_true(group, header) {
             return false;
         }
-        if self.keep_tag.is_some() {
+        if !self.keep_tags.is_empty() {
             self.tagged_keep(found, &body);
         }
         let group = self.groups.entry(header.group).or_default();
@@ -85,7 +85,7 @@ impl Examination {
         let header = &found.header;
         let tagged = self.tagged.entry(header.group).or_default();
         match found.kind {
-            DiskKind::Entry if self.keep_tag == Some(header.tag) => tagged.push(Record::entry(
+            DiskKind::Entry if self.keep_tags.contains(&header.tag) => tagged.push(Record::entry(
                 header.group,
                 header.term,
                 header.index,
