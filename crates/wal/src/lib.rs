@@ -61,7 +61,7 @@
 //! - *The disk is full*: the next segment is allocated ahead of need. When it cannot be,
 //!   [`Wal::space`] says [`Space::Low`] and the caller refuses new work while a whole segment is
 //!   still free for what cannot be refused. A call that does not fit fails with [`WalError::Full`]
-//!   before anything is written.
+//!   before anything is written; votes and bases fit for much longer than entries do.
 //!
 //! # What is left out
 //!
@@ -101,7 +101,7 @@ pub use crate::data_dir::{DataDir, DataDirError, LockedToRead};
 pub use crate::dump::{DumpLine, DumpRecord, dump};
 pub use crate::error::{OpenError, WalError};
 pub use crate::known_peers::{KnownPeers, PeerRun};
-pub use crate::log::{Options, Preparation, Space, Wal};
+pub use crate::log::{Options, Preparation, SMALL_ENTRY_BYTES, Space, Wal};
 pub use crate::read_only::ReadOnlyLog;
 pub use crate::record::{Identity, Record, RecordKind};
 pub use crate::recovery::{GroupLog, Recovery, TornTail};

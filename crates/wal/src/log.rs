@@ -23,6 +23,18 @@ use crate::scrub::Cursor;
 use crate::segment::writer::{Batch, Content, Writer};
 use crate::{Identity, OpenError, Record, RecordKind, Recovery, WalError};
 
+/// Entries with bodies of at most so many bytes may take the last room on a full disk: those that
+/// begin a term, without which a new leader could not even serve reads.
+pub const SMALL_ENTRY_BYTES: usize = 512;
+
+/// What larger entries leave of the room, or an eighth of a segment if that is less: a few hundred
+/// votes.
+const LAST_ROOM_BYTES_MAX: u64 = 64 << 10;
+
+/// What a large batch leaves of a disk where no segment of the usual length fits: the space of the small
+/// file without which no segment can be removed, with what a file system may need beside.
+const REMOVAL_BYTES: u64 = 16 << 10;
+
 /// How a log is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -61,8 +73,8 @@ impl Default for Options {
 pub enum Space {
     /// The reserve is there.
     Ample,
-    /// It is not, and cannot be made: refuse what can be refused, so that what cannot be, such as
-    /// votes, still finds room in the segment at hand.
+    /// It is not, and cannot be made: refuse what can be refused. What cannot be, such as votes and
+    /// bases, still finds room: [`Wal::append`] never gives the last of it to entries.
     Low,
 }
 
@@ -163,22 +175,31 @@ impl Wal {
     /// One call writes once, except where a segment ends: then that segment is synced before the next
     /// one is begun. On [`WalError::Full`], [`WalError::TooLarge`] and [`WalError::OutOfOrder`]
     /// nothing was written, and the log goes on. A failed write latches.
+    ///
+    /// Where no segment of the usual length fits on the disk any more, one that is just long enough is
+    /// begun. Large entries are `Full` while there would still be some room behind them: that is left
+    /// for votes, bases and entries of at most [`SMALL_ENTRY_BYTES`], which a node needs to stay of use
+    /// on a full disk, and to make room on it.
     pub fn append(&mut self, records: &[Record]) -> Result<(), WalError> {
         self.check_latch()?;
         self.check_order(records)?;
-        let mut segments_needed = self.segments_needed(records)?;
-        let is_full_early = buggify::point(Point::SegmentFullEarly) || self.is_too_old_for(records);
+        let mut needed = self.segments_needed(records)?;
+        let mut is_full_early =
+            buggify::point(Point::SegmentFullEarly) || self.is_too_old_for(records);
         if is_full_early {
             // One to begin, and one because it begins with carried records.
-            segments_needed += 2;
+            needed.segments += 2;
         }
-        match self.reserve.ensure(segments_needed) {
+        match self.ensure(&needed) {
             Ok(()) => {}
             Err(PrepareError::NoSpace) if buggify::canary(Canary::FullDiskIgnored) => return Ok(()),
-            Err(PrepareError::NoSpace) => return Err(WalError::Full),
-            Err(PrepareError::Io { segment, source }) => {
+            Err(PrepareError::NoSpace) => {
+                self.make_short_for(&needed)?;
+                is_full_early = true;
+            }
+            Err(error) => {
                 self.is_latched = true;
-                return Err(WalError::Prepare { segment, source });
+                return Err(prepare_failed(error));
             }
         }
         let result = match is_full_early {
@@ -346,14 +367,19 @@ impl Wal {
         Ok(())
     }
 
-    /// How many segments beyond the one at hand these records may take. Counts the carried records of
-    /// each new segment as large as they can get within this call.
-    fn segments_needed(&self, records: &[Record]) -> Result<usize, WalError> {
+    /// What these records need beyond the segment at hand. Counts the carried records of each new
+    /// segment as large as they can get within this call.
+    fn segments_needed(&self, records: &[Record]) -> Result<Needed, WalError> {
         let mut room = self.writer.room();
         let total: u64 = records
             .iter()
             .map(|record| record_bytes(record.body.len() as u64))
             .sum();
+        let leaves_room = records.iter().any(is_large_entry);
+        let left_free = match leaves_room {
+            true => LAST_ROOM_BYTES_MAX.min(self.options.segment_bytes / 8),
+            false => 0,
+        };
         let carried = if total <= room {
             0
         } else {
@@ -373,7 +399,42 @@ impl Wal {
             }
             room -= bytes;
         }
-        Ok(segments)
+        let alone =
+            SEGMENT_HEADER_BYTES as u64 + self.carried_bytes_max(records) + total + left_free;
+        Ok(Needed {
+            segments,
+            leaves_room,
+            is_room_left: room >= left_free,
+            alone: alone.next_multiple_of(SEGMENT_BYTES_MIN),
+        })
+    }
+
+    /// Makes sure of the segments that are needed, and of one behind them if they would be filled up.
+    fn ensure(&mut self, needed: &Needed) -> Result<(), PrepareError> {
+        let is_next_there = self.reserve.allocated() > needed.segments;
+        let behind = usize::from(!needed.is_room_left && !is_next_there);
+        self.reserve.ensure(needed.segments + behind)
+    }
+
+    /// Makes a segment that is just long enough, on a disk that has no space for one of the usual
+    /// length.
+    fn make_short_for(&mut self, needed: &Needed) -> Result<(), WalError> {
+        let is_shorter = needed.alone < self.options.segment_bytes;
+        if !is_shorter || self.reserve.allocated() > 0 {
+            return Err(WalError::Full);
+        }
+        // Removing segments takes a little space, too, and is what makes room again.
+        let is_last_room_taken = needed.leaves_room && {
+            let free = self.vfs.free_bytes(&self.dir).unwrap_or(u64::MAX);
+            free < needed.alone + REMOVAL_BYTES
+        };
+        if is_last_room_taken {
+            return Err(WalError::Full);
+        }
+        self.reserve.make_short(needed.alone).map_err(|error| {
+            self.is_latched |= matches!(error, PrepareError::Io { .. });
+            prepare_failed(error)
+        })
     }
 
     pub(crate) fn carried_bytes_max(&self, records: &[Record]) -> u64 {
@@ -466,6 +527,31 @@ impl std::fmt::Debug for Wal {
             .field("is_latched", &self.is_latched)
             .finish_non_exhaustive()
     }
+}
+
+/// What records need beyond the room in the segment at hand.
+struct Needed {
+    /// Segments of the usual length.
+    segments: usize,
+    /// Whether they must leave room for what must always find some.
+    leaves_room: bool,
+    /// Whether enough is left in the last of them for that.
+    is_room_left: bool,
+    /// The length of a segment that has only these records, and such room behind them.
+    alone: u64,
+}
+
+/// A segment that could not be prepared.
+fn prepare_failed(error: PrepareError) -> WalError {
+    match error {
+        PrepareError::NoSpace => WalError::Full,
+        PrepareError::Io { segment, source } => WalError::Prepare { segment, source },
+    }
+}
+
+/// Whether a record may not take the last room there is.
+fn is_large_entry(record: &Record) -> bool {
+    record.kind == RecordKind::Entry && record.body.len() > SMALL_ENTRY_BYTES
 }
 
 fn disk_kind(kind: RecordKind) -> DiskKind {

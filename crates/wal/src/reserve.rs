@@ -81,11 +81,21 @@ impl Reserve {
     /// Creates the next segment's file and allocates its space. This is the step that a full disk
     /// refuses; it takes a millisecond where the file system can allocate.
     pub(crate) fn begin(&mut self) -> Result<(), PrepareError> {
+        self.begin_of(self.segment_bytes)
+    }
+
+    /// Makes a segment ready that is shorter than others, to be used at once.
+    pub(crate) fn make_short(&mut self, segment_bytes: u64) -> Result<(), PrepareError> {
+        self.begin_of(segment_bytes)?;
+        self.complete()
+    }
+
+    fn begin_of(&mut self, segment_bytes: u64) -> Result<(), PrepareError> {
         debug_assert!(self.filling.is_none(), "one segment is prepared at a time");
         let segment = self.next;
         let path = self.dir.join(preparing_name(segment));
         let allocated = self.vfs.create(&path).and_then(|mut file| {
-            file.allocate(self.segment_bytes)?;
+            file.allocate(segment_bytes)?;
             Ok(file)
         });
         match allocated {
@@ -93,7 +103,7 @@ impl Reserve {
                 self.filling = Some(Spare {
                     file,
                     segment,
-                    segment_bytes: self.segment_bytes,
+                    segment_bytes,
                     zeroed: 0,
                 });
                 Ok(())

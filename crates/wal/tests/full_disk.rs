@@ -79,6 +79,74 @@ fn a_full_disk_is_seen_early_refused_cleanly_and_forgotten_when_space_returns() 
 }
 
 #[test]
+fn votes_bases_and_terms_find_room_where_entries_do_not() {
+    let disk = MemVfs::new(1);
+    disk.set_capacity(Some(SEGMENT_BYTES * 2));
+    let (mut log, _) = open(&disk).unwrap();
+    let mut last = fill(&mut log, 1);
+    assert_eq!(log.space(), Space::Low);
+    let before = log.position();
+    for vote in 0..3u8 {
+        let vote = bytes::Bytes::from(vec![vote; 80]);
+        log.append(&[wal::Record::state(GROUP, vote)])
+            .expect("a vote finds room");
+        last += 1;
+        log.append(&[entry(last, 0)]).expect("a term can begin");
+    }
+    log.append(&[wal::Record::base(GROUP, 1, last, 0)])
+        .expect("a base finds room");
+    log.sync().unwrap();
+    assert_eq!(log.position().0, before.0, "in the segment at hand");
+    drop(log);
+    disk.crash(Crash::LoseUnsynced);
+    let (_, recovery) = open(&disk).unwrap();
+    assert_eq!(recovery.groups[&GROUP].base, (1, last));
+}
+
+#[test]
+fn what_does_not_fit_gets_a_segment_of_its_size_if_no_other_fits() {
+    let segment_bytes = 256 << 10;
+    let options = wal::Options {
+        segment_bytes,
+        ..wal::Options::default()
+    };
+    let disk = MemVfs::new(1);
+    let dir = common::dir();
+    let open = || {
+        let disk = std::sync::Arc::new(disk.clone());
+        wal::Wal::open(disk, dir, common::IDENTITY, options.clone())
+    };
+    let (mut log, _) = open().unwrap();
+    log.append(&[entry(1, 200 << 10)]).unwrap();
+    // Less than a segment, and more than the batch.
+    disk.set_capacity(Some(segment_bytes + (200 << 10)));
+    log.append(&[entry(2, 100 << 10)]).expect("a short segment");
+    log.sync().unwrap();
+    assert_eq!(log.position().0, 2);
+    assert_eq!(log.space(), Space::Low);
+    assert!(log.disk_bytes() < 2 * segment_bytes);
+    assert!(matches!(
+        log.append(&[entry(3, 100 << 10)]),
+        Err(WalError::Full)
+    ));
+    let vote = wal::Record::state(GROUP, bytes::Bytes::from_static(b"vote"));
+    log.append(&[vote]).expect("a vote finds room");
+    log.append(&[wal::Record::base(GROUP, 1, 2, 0)]).unwrap();
+    log.sync().unwrap();
+    while log.remove_obsolete().unwrap() {}
+    assert_eq!(log.space(), Space::Ample, "the long segment is gone");
+    log.append(&[entry(3, 100 << 10)]).unwrap();
+    log.sync().unwrap();
+    drop(log);
+    disk.crash(Crash::LoseUnsynced);
+    let (log, _) = open().unwrap();
+    assert_eq!(
+        log.read(GROUP, 3, 3, usize::MAX).unwrap(),
+        [entry(3, 100 << 10)]
+    );
+}
+
+#[test]
 fn a_batch_over_several_segments_is_written_whole_or_not_at_all() {
     let disk = MemVfs::new(1);
     let (mut log, _) = open(&disk).unwrap();
