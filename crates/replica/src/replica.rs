@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use buggify::Point;
 use bytes::Bytes;
 use raft::{
-    Entry, EntryKind, Envelope, LogIndex, Message, NodeId, Raft, ReadRequestId, Ready, Recovered,
-    Role, WriteId,
+    Entry, EntryKind, Envelope, Heartbeat, LogIndex, Message, NodeId, Raft, ReadRequestId, Ready,
+    Recovered, Role, WriteId,
 };
 use resp::Encoder;
 
@@ -261,7 +261,10 @@ impl Replica {
     pub fn peer_message(&mut self, now: Now, from: NodeId, message: PeerMessage) {
         self.set_now(now);
         match message {
-            PeerMessage::Raft(message) => self.step(from, message),
+            PeerMessage::Raft(message) => {
+                let message = self.admit_to_disk(message);
+                self.step(from, message);
+            }
             PeerMessage::Forward(forward) => self.forwarded(from, forward),
             PeerMessage::StateHash(told) => self.state_told(from, told),
             PeerMessage::ForwardRefused(refusal) => {
@@ -288,7 +291,9 @@ impl Replica {
         self.raft.entries_read(request, entries);
     }
 
-    /// The log's disk has run short of space, or has space again.
+    /// The log's disk has run short of space, or has space again. While it is short nothing is taken
+    /// that would only wait for space in front of what needs little, such as votes: neither of clients
+    /// nor, as a follower, of the leader, and no time entries are proposed.
     pub fn disk_space(&mut self, now: Now, low: bool) {
         self.set_now(now);
         self.node.consensus.disk_full = low;
@@ -469,6 +474,27 @@ impl Replica {
         self.raft.set_wall_ms(now.wall_ms);
     }
 
+    /// What of a message may be taken while the disk is short of space: of an append with entries that
+    /// may not fit, only that the leader lives. It sends them again, at most one append for each of
+    /// its heartbeats, until they are taken.
+    fn admit_to_disk(&self, message: Message) -> Message {
+        match message {
+            Message::AppendEntries(append)
+                if self.node.consensus.disk_full
+                    && !append.entries.iter().all(storage::always_finds_room) =>
+            {
+                Message::Heartbeat(Heartbeat {
+                    term: append.term,
+                    // How far the logs agree is not examined here.
+                    commit: LogIndex(0),
+                    round: append.round,
+                    session: append.session,
+                })
+            }
+            message => message,
+        }
+    }
+
     fn step(&mut self, from: NodeId, message: Message) {
         let envelope = Envelope {
             cluster: self.node.config.cluster,
@@ -638,7 +664,8 @@ impl Replica {
     /// As the leader, moves the log's time on when a key is due, so that keys go on time.
     fn propose_time(&mut self) {
         let applied = self.node.consensus.applied;
-        if self.time_entry.is_some_and(|index| index > applied) || !self.raft.is_leader() {
+        let is_under_way = self.time_entry.is_some_and(|index| index > applied);
+        if is_under_way || !self.raft.is_leader() || self.node.consensus.disk_full {
             return;
         }
         self.time_entry = None;

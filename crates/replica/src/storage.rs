@@ -48,6 +48,14 @@ pub enum StorageError {
     NotAnEntry(u64),
 }
 
+/// Whether an entry may be taken on a disk that is short of space: the log keeps room for a few that
+/// are small. Those are what begins a term, without which a new leader could not serve reads, and a
+/// change of members, which may be the way out.
+pub(crate) fn always_finds_room(entry: &Entry) -> bool {
+    let is_needed = matches!(entry.kind, EntryKind::Noop | EntryKind::Membership);
+    is_needed && entry.payload.len() <= wal::SMALL_ENTRY_BYTES
+}
+
 /// The records that carry out a [`Persist`], in the order in which they must reach the disk. A base
 /// carries the time of the newest snapshot: if the log ends there, the next entry is not earlier.
 pub(crate) fn records(group: GroupId, persist: &Persist, snapshot_time_ms: u64) -> Vec<Record> {

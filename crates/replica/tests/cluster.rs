@@ -432,3 +432,86 @@ fn a_full_disk_on_the_leader_refuses_writes_on_every_node_and_serves_reads() {
     assert_eq!(world.show(b, &["SET", "d", "3"]), "OK");
     assert_eq!(world.show(a, &["GET", "d"]), "3");
 }
+
+fn set_disk_space(world: &mut World, id: u64, is_low: bool) {
+    let now = world.now;
+    world.replica(id).disk_space(now, is_low);
+}
+
+#[test]
+fn a_follower_with_a_full_disk_takes_no_entries_lives_on_and_catches_up() {
+    let mut world = World::ready(3);
+    let leader = world.leader();
+    let full = world.follower();
+    let client = world.client(leader);
+    assert_eq!(world.show(client, &["SET", "d", "0"]), "OK");
+    world.run_ms(200);
+    set_disk_space(&mut world, full, true);
+    let held = world.replica(full).raft().last_index();
+    let term = world.replica(full).raft().term();
+    for value in 1..=20 {
+        assert_eq!(world.show(client, &["SET", "d", &value.to_string()]), "OK");
+        world.run_ms(100);
+    }
+    assert_eq!(world.replica(full).raft().last_index(), held);
+    assert!(
+        world.node(full).pending.is_empty(),
+        "nothing waits for space"
+    );
+    assert_eq!(
+        world.replica(leader).raft().term(),
+        term,
+        "and nobody campaigns"
+    );
+    let reader = world.client(leader);
+    assert_eq!(world.show(reader, &["GET", "d"]), "20");
+
+    // It votes: of the others only one is left, and that one must lead.
+    world.crash(leader);
+    let other = (1..=3)
+        .find(|id| ![leader, full].contains(id))
+        .expect("three");
+    world.run_until("a new leader", |world| {
+        world.replica(other).raft().is_leader()
+    });
+
+    set_disk_space(&mut world, full, false);
+    world.run_until("it has caught up", |world| {
+        let last = world.replica(other).raft().last_index();
+        world.replica(full).raft().last_index() == last
+    });
+    let client = world.client(full);
+    assert_eq!(world.show(client, &["GET", "d"]), "20");
+}
+
+#[test]
+fn a_cluster_whose_disks_are_all_full_elects_a_leader_and_serves_reads() {
+    let mut world = World::ready(3);
+    let leader = world.leader();
+    let client = world.client(leader);
+    assert_eq!(world.show(client, &["SET", "d", "1"]), "OK");
+    assert_eq!(world.show(client, &["SET", "e", "1", "PX", "300"]), "OK");
+    world.run_ms(200);
+    for id in 1..=3 {
+        set_disk_space(&mut world, id, true);
+    }
+    world.crash(leader);
+    let new = world.leader();
+    let client = world.client(new);
+    assert_eq!(world.show(client, &["GET", "d"]), "1");
+    assert!(
+        world
+            .show(client, &["SET", "d", "2"])
+            .starts_with("-DISKFULL")
+    );
+    let last = world.replica(new).raft().last_index();
+    world.run_ms(1_000);
+    let now_last = world.replica(new).raft().last_index();
+    assert_eq!(now_last, last, "expiry writes nothing");
+    for id in (1..=3).filter(|id| *id != leader) {
+        set_disk_space(&mut world, id, false);
+    }
+    world.run_ms(1_000);
+    assert_eq!(world.show(client, &["GET", "e"]), "nil");
+    assert_eq!(world.show(client, &["SET", "d", "2"]), "OK");
+}

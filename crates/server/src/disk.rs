@@ -17,7 +17,9 @@
 //! success for data that is gone (the PostgreSQL fsync bug of 2018; Rebello et al., USENIX ATC
 //! 2020). The process says so in one line and exits, without another word to anybody. A *full* disk
 //! is no failure: nothing was written. The write is kept, the replica refuses new ones and serves
-//! reads, and the write is carried out when there is space.
+//! reads, and the write is carried out when there is space. Because one that is held holds back what
+//! is behind it, votes among them, the replica hears that space is short before it is used up, and at
+//! a start before anything else; what it hands over then is small, and the log keeps room for it.
 //!
 //! # Damage
 //! In its spare time the thread reads the log again, at a limited rate. Bytes that are not what was
@@ -25,6 +27,8 @@
 //! peers still have what they were.
 
 mod spare;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::io;
@@ -203,7 +207,7 @@ impl Disk {
             log_bytes: AtomicU64::new(0),
             waker,
         });
-        let disk_thread = DiskThread {
+        let mut disk_thread = DiskThread {
             shared: Arc::clone(&shared),
             wal: log.wal,
             dir: log.dir,
@@ -217,6 +221,9 @@ impl Disk {
             is_low: false,
             spare: SpareTime::new(log.scrub_bytes_per_second, Instant::now()),
         };
+        // The first completion of all, so that nothing is taken that would not fit.
+        let is_low = disk_thread.wal.space() == Space::Low;
+        disk_thread.say_space(is_low);
         let thread = thread::Builder::new()
             .name("disk".into())
             .spawn(move || disk_thread.run())?;

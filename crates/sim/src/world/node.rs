@@ -11,7 +11,7 @@ use replica::{
 use vfs::MemVfs;
 use wal::data_dir::DataDir;
 use wal::known_peers::PeerRun;
-use wal::{DataDirError, KnownPeers, OpenError, Options, Record, Wal, WalError};
+use wal::{DataDirError, KnownPeers, OpenError, Options, Record, Space, Wal, WalError};
 
 use crate::tape::{Site, SiteKind, Tape};
 use crate::world::snapshots::{Opened, Snapshots};
@@ -211,7 +211,7 @@ impl Node {
             keep_tags: storage::KEPT_TAGS,
             ..Options::default()
         };
-        let (wal, recovery) = dir.open_wal(options)?;
+        let (mut wal, recovery) = dir.open_wal(options)?;
         let group = recovery.groups.get(&GROUP);
         let recovered = storage::recovered(group).map_err(refused)?;
         let mut records = Vec::new();
@@ -254,6 +254,8 @@ impl Node {
         let snapshot = loaded.as_ref().map(|loaded| loaded.meta.last);
         let mut replica = Replica::new(config, recovered, loaded, now).map_err(refused)?;
         replica.log_recovered(group.map_or(&[], |group| &group.places));
+        let disk_is_low = wal.space() == Space::Low;
+        replica.disk_space(now, disk_is_low);
         let state = snapshot.map(|last| (last.index, replica.state_hash()));
         self.process = Some(Process {
             replica,
@@ -269,7 +271,7 @@ impl Node {
             under_way: None,
             disk_scheduled: false,
             turn_scheduled: false,
-            disk_is_low: false,
+            disk_is_low,
             is_held: false,
             synced: Vec::with_capacity(2),
             is_to_prepare: true,
