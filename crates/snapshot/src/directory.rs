@@ -1,5 +1,6 @@
 //! The snapshots of a node.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use vfs::Vfs;
 
 use crate::error::failed;
 use crate::format::{
-    DAMAGED_SUFFIX, RECEIVING_SUFFIX, WRITING_SUFFIX, finished_name, finished_position,
+    DAMAGED_SUFFIX, WRITING_SUFFIX, finished_name, finished_position, receiving_file,
 };
 use crate::writer::publish;
 use crate::{DamageKind, FileId, Meta, SnapshotError, verify};
@@ -167,23 +168,63 @@ impl Directory {
         Ok(set_aside)
     }
 
-    /// Removes the finished files of positions before `index`, oldest first, and returns what they
-    /// were called. To be called when a newer one is durable and the log says so.
+    /// Removes the finished files of positions before `index`, oldest first, and what was received of
+    /// files that the newest one reaches as far as; returns what they were called. To be called when a
+    /// newer one is durable and the log says so.
     pub fn remove_older_than(&self, index: u64) -> Result<Vec<PathBuf>, SnapshotError> {
-        let files = self.list()?.into_iter().rev();
-        let older = files.filter(|(older, _, _)| *older < index);
-        self.remove(older.map(|(_, _, path)| path).collect())
+        let files = self.list()?;
+        let newest = files.first().map_or(0, |(newest, _, _)| *newest);
+        let older = files.into_iter().rev();
+        let older = older.filter(|(older, _, _)| *older < index);
+        let mut removed = self.remove(older.map(|(_, _, path)| path).collect())?;
+        removed.extend(self.remove_partial_to(newest)?);
+        Ok(removed)
+    }
+
+    /// Removes all finished files but the newest, and returns what they were called: while the disk is
+    /// full, room is worth more than a second file to fall back on.
+    pub fn make_room(&self) -> Result<Vec<PathBuf>, SnapshotError> {
+        match self.list()?.first() {
+            Some((newest, _, _)) => self.remove_older_than(*newest),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// Removes what a crash left of files that were being written. Files that were being received
     /// stay: the reception can go on.
     pub fn remove_temporary(&self) -> Result<Vec<PathBuf>, SnapshotError> {
-        self.remove_with_suffix(WRITING_SUFFIX)
+        let names = self.names()?.into_iter().filter(|name| {
+            let extension = Path::new(name).extension();
+            extension.is_some_and(|extension| extension == WRITING_SUFFIX)
+        });
+        let paths = names.map(|name| self.path.join(name)).collect();
+        self.remove(paths)
     }
 
-    /// Removes what was received of files that are not complete.
-    pub fn remove_partial(&self) -> Result<Vec<PathBuf>, SnapshotError> {
-        self.remove_with_suffix(RECEIVING_SUFFIX)
+    /// Removes what was received of files that end at `index` or before: a node whose state, or whose
+    /// log, reaches that far needs them no more.
+    pub fn remove_partial_to(&self, index: u64) -> Result<Vec<PathBuf>, SnapshotError> {
+        let names = self.names()?.into_iter().filter(|name| {
+            let file = receiving_file(name);
+            file.is_some_and(|(end, ..)| end <= index)
+        });
+        let paths = names.map(|name| self.path.join(name)).collect();
+        self.remove(paths)
+    }
+
+    /// The file of this cluster and group of which a part was received, if there is one: the reception
+    /// can go on where the same file is offered again.
+    pub fn partial(&self, cluster: u64, group: u64) -> Result<Option<FileId>, SnapshotError> {
+        let names = self.names()?.into_iter();
+        let newest = names.filter_map(|name| receiving_file(&name)).max();
+        Ok(newest.map(|(index, term, bytes, checksum)| FileId {
+            cluster,
+            group,
+            index,
+            term,
+            bytes,
+            checksum,
+        }))
     }
 
     /// The path of the directory.
@@ -235,18 +276,13 @@ impl Directory {
         Ok(names.collect())
     }
 
-    fn remove_with_suffix(&self, suffix: &str) -> Result<Vec<PathBuf>, SnapshotError> {
-        let names = self.names()?.into_iter().filter(|name| {
-            let extension = Path::new(name).extension();
-            extension.is_some_and(|extension| extension == suffix)
-        });
-        let paths = names.map(|name| self.path.join(name)).collect();
-        self.remove(paths)
-    }
-
     pub(crate) fn remove(&self, paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, SnapshotError> {
         for path in &paths {
-            self.vfs.remove(path).map_err(failed("removing", path))?;
+            match self.vfs.remove(path) {
+                // Several threads keep this directory in order.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                removed => removed.map_err(failed("removing", path))?,
+            }
         }
         if !paths.is_empty() {
             let synced = self.vfs.sync_dir(&self.path);

@@ -53,6 +53,21 @@ pub fn receiving_name(id: &FileId) -> String {
     )
 }
 
+/// Which file one that is being received will be, from its name: index, term, length, checksum. `None`
+/// if it is not called like one.
+pub fn receiving_file(name: &str) -> Option<(u64, u64, u64, u32)> {
+    let stem = name.strip_suffix(RECEIVING_SUFFIX)?.strip_suffix('.')?;
+    let mut parts = stem.split('-');
+    let mut number = || parse_padded(parts.next()?);
+    let (index, term, bytes) = (number()?, number()?, number()?);
+    let checksum = parts.next().filter(|digits| digits.len() == 8)?;
+    let checksum = u32::from_str_radix(checksum, 16).ok()?;
+    parts
+        .next()
+        .is_none()
+        .then_some((index, term, bytes, checksum))
+}
+
 fn parse_padded(digits: &str) -> Option<u64> {
     let is_number = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| digits.parse().ok()).flatten()

@@ -42,8 +42,8 @@ pub enum ReceiveError {
         /// The length of the file as announced.
         bytes: u64,
     },
-    /// Peer or disk: the file is not what was announced, or it could not be written. After damage and
-    /// after a failed sync, what was received of it is gone: the next attempt begins anew.
+    /// Peer or disk: the file is not what was announced, or it could not be written or read. What was
+    /// received of it is gone: the next attempt begins anew.
     #[error(transparent)]
     File(#[from] SnapshotError),
 }
@@ -51,7 +51,11 @@ pub enum ReceiveError {
 /// Receives one file.
 ///
 /// What was received stays when this is dropped, and across restarts: the next [`Receiver::begin`] of
-/// the same file goes on behind the last block that is intact.
+/// the same file goes on behind the last block that is intact. It does not stay where the disk fails:
+/// a bad sector in it would end every attempt at the same place.
+///
+/// On a full disk room is made once, by [`Directory::make_room`]. If that is not enough, what was
+/// received goes too: the log needs the space more, and nothing else would ever give it back.
 pub struct Receiver {
     directory: Directory,
     file: Box<dyn File>,
@@ -88,13 +92,15 @@ impl Receiver {
         });
         let others = others.map(|other| directory.path().join(other)).collect();
         directory.remove(others)?;
-        let (file, received_bytes) = if vfs.exists(&path).map_err(failed("looking", &path))? {
-            let intact = intact_bytes(vfs.as_ref(), &path, &id, watch)?;
-            let file = vfs.open(&path).map_err(failed("opening", &path))?;
-            (file, intact)
-        } else {
-            let file = vfs.create(&path).map_err(failed("creating", &path))?;
-            (file, 0)
+        let (file, received_bytes) = match reopen(vfs.as_ref(), &path, &id, watch) {
+            Ok(Some(reopened)) => reopened,
+            Err(SnapshotError::Stopped) => return Err(SnapshotError::Stopped),
+            Ok(None) => (create(directory, &path)?, 0),
+            // What cannot be read now may never be.
+            Err(_) => {
+                directory.remove(vec![path.clone()])?;
+                (create(directory, &path)?, 0)
+            }
         };
         let receiver = Receiver {
             directory: directory.clone(),
@@ -118,8 +124,15 @@ impl Receiver {
             let bytes = self.id.bytes;
             return Err(ReceiveError::TooLong { end, bytes });
         }
-        let written = self.file.write_all_at(offset, bytes);
-        written.map_err(failed("writing", &self.path))?;
+        let mut written = self.file.write_all_at(offset, bytes);
+        if written.as_ref().is_err_and(vfs::is_no_space) {
+            self.directory.make_room()?;
+            written = self.file.write_all_at(offset, bytes);
+        }
+        if let Err(source) = written {
+            self.directory.remove(vec![self.path.clone()])?;
+            return Err(failed("writing", &self.path)(source).into());
+        }
         self.received_bytes = end;
         if self.received_bytes - self.synced_bytes >= SYNC_BYTES {
             self.sync()?;
@@ -133,11 +146,10 @@ impl Receiver {
         let received = self.complete()?;
         match verify(received.vfs().as_ref(), received.path()) {
             Ok(report) => received.publish(report),
-            Err(error @ SnapshotError::Damaged { .. }) => {
+            Err(error) => {
                 received.discard()?;
                 Err(error.into())
             }
-            Err(error) => Err(error.into()),
         }
     }
 
@@ -232,6 +244,30 @@ impl Received {
     fn vfs(&self) -> &Arc<dyn Vfs> {
         self.directory.vfs()
     }
+}
+
+/// Opens what is there of a file, and says how much of it is intact. `None` if there is nothing.
+fn reopen(
+    vfs: &dyn Vfs,
+    path: &Path,
+    id: &FileId,
+    watch: &mut Watch<'_>,
+) -> Result<Option<(Box<dyn File>, u64)>, SnapshotError> {
+    if !vfs.exists(path).map_err(failed("looking", path))? {
+        return Ok(None);
+    }
+    let intact = intact_bytes(vfs, path, id, watch)?;
+    let file = vfs.open(path).map_err(failed("opening", path))?;
+    Ok(Some((file, intact)))
+}
+
+fn create(directory: &Directory, path: &Path) -> Result<Box<dyn File>, SnapshotError> {
+    let mut created = directory.vfs().create(path);
+    if created.as_ref().is_err_and(vfs::is_no_space) {
+        directory.make_room()?;
+        created = directory.vfs().create(path);
+    }
+    created.map_err(failed("creating", path))
 }
 
 /// How much of a file that was being received is intact. A crash may have kept any part of it.

@@ -144,7 +144,11 @@ fn a_part_of_a_file_is_no_file() {
     to.remove_temporary().unwrap();
     let partial = to.path().join(receiving_name(&source.id()));
     assert!(disk.exists(&partial).unwrap());
-    assert_eq!(to.remove_partial().unwrap(), [partial]);
+    assert_eq!(to.partial(CLUSTER, GROUP).unwrap(), Some(source.id()));
+    // A node that has not got that far may need it; one that has does not.
+    assert!(to.remove_partial_to(8).unwrap().is_empty());
+    assert_eq!(to.remove_partial_to(9).unwrap(), [partial]);
+    assert_eq!(to.partial(CLUSTER, GROUP).unwrap(), None);
 }
 
 #[test]
@@ -279,13 +283,34 @@ fn a_source_is_readable_after_its_name_is_gone_and_says_when_it_was_cut() {
 }
 
 #[test]
-fn a_full_disk_is_an_error_and_what_arrived_stays() {
+fn room_is_made_on_a_full_disk_and_the_reception_goes_on() {
     let Pair {
         disk,
         to,
         source,
         sent,
     } = pair();
+    write(&to, 3, &blocks_of(3));
+    let newest = write(&to, 5, &blocks_of(5));
+    let (mut receiver, _) = Receiver::begin(&to, source.id()).unwrap();
+    receiver.chunk(0, &source.read(0, 300).unwrap()).unwrap();
+    disk.set_capacity(Some(disk.used_bytes()));
+    let found = send_rest(receiver, &source, 300).unwrap();
+    assert_eq!(found.id(), sent.id());
+    let left: Vec<_> = to.list().unwrap().into_iter().map(|it| it.2).collect();
+    assert_eq!(left, [found.path, newest.path], "the older one made room");
+}
+
+#[test]
+fn what_was_received_is_given_back_to_a_disk_that_stays_full() {
+    let Pair {
+        disk,
+        to,
+        source,
+        sent,
+    } = pair();
+    let newest = write(&to, 5, &blocks_of(5));
+    let before = disk.used_bytes();
     let (mut receiver, _) = Receiver::begin(&to, source.id()).unwrap();
     receiver.chunk(0, &source.read(0, 300).unwrap()).unwrap();
     disk.set_capacity(Some(disk.used_bytes()));
@@ -297,10 +322,82 @@ fn a_full_disk_is_an_error_and_what_arrived_stays() {
         "{error}"
     );
     drop(receiver);
+    assert_eq!(disk.used_bytes(), before);
+    assert_eq!(to.list().unwrap()[0].2, newest.path, "the newest stays");
     disk.set_capacity(None);
     let (receiver, offset) = Receiver::begin(&to, source.id()).unwrap();
-    assert!(offset > 0);
+    assert_eq!(offset, 0);
     assert_eq!(send_rest(receiver, &source, 100).unwrap().id(), sent.id());
+}
+
+#[test]
+fn what_a_disk_cannot_read_or_write_of_a_part_is_received_anew() {
+    for (kind, nth) in [(OperationKind::Read, 1), (OperationKind::Write, 1)] {
+        let Pair {
+            disk,
+            to,
+            source,
+            sent,
+        } = pair();
+        let (mut receiver, _) = Receiver::begin(&to, source.id()).unwrap();
+        receiver.chunk(0, &source.read(0, 300).unwrap()).unwrap();
+        drop(receiver);
+        let piece = source.read(0, 500).unwrap();
+        disk.inject(kind, nth, Fault::Io);
+        let (mut receiver, mut offset) = Receiver::begin(&to, source.id()).unwrap();
+        if kind == OperationKind::Write {
+            let error = receiver
+                .chunk(offset, &piece[offset as usize..])
+                .unwrap_err();
+            assert!(matches!(
+                error,
+                ReceiveError::File(SnapshotError::Io { .. })
+            ));
+            drop(receiver);
+            (receiver, offset) = Receiver::begin(&to, source.id()).unwrap();
+        }
+        disk.clear_faults();
+        assert_eq!(offset, 0, "{kind:?} {nth}");
+        assert_eq!(send_rest(receiver, &source, 100).unwrap().id(), sent.id());
+    }
+}
+
+#[test]
+fn a_whole_file_that_cannot_be_read_is_received_anew() {
+    let Pair {
+        disk,
+        to,
+        source,
+        sent,
+    } = pair();
+    let whole = source.read(0, usize::MAX).unwrap();
+    let (mut receiver, _) = Receiver::begin(&to, source.id()).unwrap();
+    receiver.chunk(0, &whole).unwrap();
+    disk.inject(OperationKind::Read, 1, Fault::Io);
+    let error = receiver.finish().unwrap_err();
+    assert!(matches!(
+        error,
+        ReceiveError::File(SnapshotError::Io { .. })
+    ));
+    let (receiver, offset) = Receiver::begin(&to, source.id()).unwrap();
+    assert_eq!(offset, 0);
+    assert_eq!(send_rest(receiver, &source, 100).unwrap().id(), sent.id());
+}
+
+#[test]
+fn what_was_received_goes_when_a_finished_file_reaches_as_far() {
+    let Pair { to, source, .. } = pair();
+    let receive_a_part = || {
+        let (mut receiver, _) = Receiver::begin(&to, source.id()).unwrap();
+        receiver.chunk(0, &source.read(0, 300).unwrap()).unwrap();
+    };
+    receive_a_part();
+    write(&to, 8, &blocks_of(8));
+    assert!(to.remove_older_than(0).unwrap().is_empty());
+    write(&to, 9, &blocks_of(9));
+    assert_eq!(to.remove_older_than(0).unwrap().len(), 1);
+    assert_eq!(to.partial(CLUSTER, GROUP).unwrap(), None);
+    assert_eq!(to.list().unwrap().len(), 2);
 }
 
 #[test]

@@ -139,6 +139,11 @@ impl Start {
     pub(crate) fn settle(&self, log: Option<&GroupLog>) -> Result<(), SnapshotStartError> {
         let base = log.map_or((0, 0), |log| log.base);
         judge(self.last(), base).map_err(|misfit| self.error(misfit, base))?;
+        let held = self.last().map_or(0, |last| last.index.0);
+        let held = held.max(log.map_or(0, |log| log.last.1));
+        for path in self.directory.remove_partial_to(held)? {
+            info!(path = %path.display(), "a part of a snapshot that is not needed any more was removed");
+        }
         for damaged in &self.damaged {
             let path = self.directory.set_aside(&damaged.path)?;
             error!(

@@ -13,7 +13,7 @@ use raft::{ClusterId, GroupId, LogIndex, NodeId};
 use replica::FeatureLevels;
 use snapshot::{Directory, Found, Meta, Receiver, Source, Writer};
 use vfs::MemVfs;
-use wal::PeerRun;
+use wal::{GroupLog, PeerRun};
 
 use super::channel::{Channel, Stop, TransferError};
 use super::receive::{Arrival, Receiving};
@@ -318,6 +318,30 @@ fn a_start_passes_over_a_snapshot_that_holds_no_state() {
         directory.disk_bytes().expect("listed") > 0,
         "it is set aside"
     );
+}
+
+#[test]
+fn a_start_keeps_a_part_of_a_snapshot_only_while_it_may_be_needed() {
+    let sender = directory();
+    let file = write_file(&sender);
+    let log = |last| GroupLog {
+        base: (0, 0),
+        first: 1,
+        last: (3, last),
+        ..GroupLog::default()
+    };
+    for (last, is_kept) in [(69, true), (70, false)] {
+        let place = place(Duration::ZERO);
+        leave_partial(&place, &file, &sender);
+        let directory = &place.receiving.directory;
+        let start = super::open(Arc::clone(directory.vfs()), directory.path(), SCOPE);
+        start
+            .expect("a start")
+            .settle(Some(&log(last)))
+            .expect("they meet");
+        let partial = directory.partial(SCOPE.cluster.0, SCOPE.group.0);
+        assert_eq!(partial.expect("listed").is_some(), is_kept, "{last}");
+    }
 }
 
 #[test]

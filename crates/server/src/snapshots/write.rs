@@ -71,7 +71,8 @@ impl Writing {
         }
     }
 
-    /// Keeps the newest files and removes the others.
+    /// Keeps the newest files and removes the others, and what was received of one that the newest
+    /// reaches as far as.
     ///
     /// No file that is removed here can be needed: the newest is durable, and the log begins at most
     /// where the newest ends.
@@ -85,10 +86,10 @@ impl Writing {
 
     fn try_remove_older(&self, kept: usize) -> Result<(), SnapshotError> {
         let directory = &self.directory;
-        if let Some((index, _, _)) = directory.list()?.get(kept.max(1) - 1) {
-            for path in directory.remove_older_than(*index)? {
-                info!(path = %path.display(), "an old snapshot was removed");
-            }
+        let files = directory.list()?;
+        let oldest_kept = files.get(kept.max(1) - 1).map_or(0, |(index, ..)| *index);
+        for path in directory.remove_older_than(oldest_kept)? {
+            info!(path = %path.display(), "an old snapshot was removed");
         }
         Ok(())
     }

@@ -61,6 +61,7 @@ impl Snapshots {
             None => None,
         };
         let last = loaded.as_ref().map(|loaded| loaded.meta.last);
+        directory.remove_partial_to(last.map_or(0, |last| last.index.0))?;
         let snapshots = Snapshots {
             directory,
             writing: None,
