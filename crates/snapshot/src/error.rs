@@ -80,6 +80,12 @@ impl SnapshotError {
         matches!(self, SnapshotError::Io { source, .. } if vfs::is_no_space(source))
     }
 
+    /// Whether the file is not there.
+    pub fn is_not_found(&self) -> bool {
+        let is_missing = |source: &io::Error| source.kind() == io::ErrorKind::NotFound;
+        matches!(self, SnapshotError::Io { source, .. } if is_missing(source))
+    }
+
     pub(crate) fn damaged(path: &Path, offset: u64, kind: DamageKind) -> SnapshotError {
         SnapshotError::Damaged {
             path: path.to_path_buf(),

@@ -58,6 +58,11 @@ impl Delivery {
                 sent(to, Some(position(id.term, id.index)))
             }
             Err(TransferError::Stopped) => sent(to, None),
+            Err(TransferError::File(reason)) => {
+                lock(&self.checked).remove(&id);
+                error!("{reason}; another snapshot is written from memory");
+                Completion::Damaged { to }
+            }
             Err(error) => {
                 warn!(peer = to.0, %error, "a snapshot was not sent; it is tried again later");
                 // It may be this node's disk: the file is checked again before the next attempt.
@@ -67,26 +72,38 @@ impl Delivery {
         }
     }
 
-    /// The newest file, checked. `None` if it was damaged, and set aside.
+    /// The newest file, checked. `None` if it is lost: damaged, and set aside then, or not to be read,
+    /// which a bad sector is for ever. What the state is, memory knows.
     fn source(&self) -> Result<Option<Source>, SnapshotError> {
         let Some((_, _, path)) = self.directory.list()?.into_iter().next() else {
             return Ok(None);
         };
+        match self.open(&path) {
+            Ok(source) => Ok(Some(source)),
+            Err(error @ SnapshotError::Damaged { .. }) => {
+                error!("{error}; another one is written from memory");
+                self.directory.set_aside(&path)?;
+                Ok(None)
+            }
+            // A newer one took its place meanwhile.
+            Err(error) if error.is_not_found() => Err(error),
+            Err(error @ SnapshotError::Io { .. }) => {
+                error!("{error}; another one is written from memory");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Opens a file, and checks it before unless that was done.
+    fn open(&self, path: &Path) -> Result<Source, SnapshotError> {
         let vfs = self.directory.vfs().as_ref();
-        let id = match self.known(&path) {
+        let id = match self.known(path) {
             Some(id) => id,
-            None => match verify_watched(vfs, &path, &mut |_, _| !self.stop.is_raised()) {
-                Ok(report) => report.id(),
-                Err(error @ SnapshotError::Damaged { .. }) => {
-                    error!("{error}; another one is written from memory");
-                    self.directory.set_aside(&path)?;
-                    return Ok(None);
-                }
-                Err(error) => return Err(error),
-            },
+            None => verify_watched(vfs, path, &mut |_, _| !self.stop.is_raised())?.id(),
         };
         lock(&self.checked).insert(id);
-        Source::open_as(vfs, &path, id).map(Some)
+        Source::open_as(vfs, path, id)
     }
 
     /// The file's id, if it was checked in this run.

@@ -98,8 +98,8 @@ pub(crate) enum Completion {
         last: EntryId,
         is_installed: bool,
     },
-    /// This node's own file is damaged, and was set aside: another has to be written before a
-    /// transfer can begin.
+    /// This node's own file is damaged, and was set aside, or cannot be read: another has to be written
+    /// before a transfer can begin.
     Damaged { to: NodeId },
     /// A client is to be answered.
     Backup {

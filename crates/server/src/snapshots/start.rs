@@ -141,8 +141,11 @@ impl Start {
         judge(self.last(), base).map_err(|misfit| self.error(misfit, base))?;
         let held = self.last().map_or(0, |last| last.index.0);
         let held = held.max(log.map_or(0, |log| log.last.1));
-        for path in self.directory.remove_partial_to(held)? {
-            info!(path = %path.display(), "a part of a snapshot that is not needed any more was removed");
+        match self.directory.remove_partial_to(held) {
+            Ok(removed) => removed.iter().for_each(|path| {
+                info!(path = %path.display(), "a part of a snapshot that nobody needs was removed");
+            }),
+            Err(error) => warn!(%error, "a part of a snapshot that nobody needs stays"),
         }
         for damaged in &self.damaged {
             let path = self.directory.set_aside(&damaged.path)?;

@@ -12,10 +12,11 @@ use mio::{Poll, Token, Waker};
 use raft::{ClusterId, GroupId, LogIndex, NodeId};
 use replica::FeatureLevels;
 use snapshot::{Directory, Found, Meta, Receiver, Source, Writer};
-use vfs::MemVfs;
+use vfs::{Fault, MemVfs, OperationKind};
 use wal::{GroupLog, PeerRun};
 
 use super::channel::{Channel, Stop, TransferError};
+use super::deliver::Delivery;
 use super::receive::{Arrival, Receiving};
 use super::send::Sending;
 use super::{Completion, Outbox, SnapshotSettings, Snapshots};
@@ -218,6 +219,33 @@ fn leave_partial(place: &Place, file: &Found, sender: &Directory) {
     let (mut receiver, _) = begun.expect("begun");
     let most = source.read(0, source.id().bytes as usize - 1);
     receiver.chunk(0, &most.expect("read")).expect("taken");
+}
+
+fn delivery(directory: &Directory) -> Delivery {
+    Delivery {
+        directory: directory.clone(),
+        target: target(NodeId(2)),
+        bytes_per_second: 0,
+        stop: Stop::default(),
+        sent_bytes: Arc::default(),
+        checked: Arc::default(),
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_written_anew_instead_of_tried_for_ever() {
+    let disk = MemVfs::new(1);
+    let sender = Directory::open(Arc::new(disk.clone()), Path::new("/snapshots"));
+    let sender = sender.expect("a directory");
+    write_file(&sender);
+    disk.inject(OperationKind::Read, 1, Fault::Io);
+    let ended = delivery(&sender).run();
+    assert!(matches!(ended, Completion::Damaged { .. }), "{ended:?}");
+    // It may be good: it was not judged.
+    assert_eq!(sender.list().expect("listed").len(), 1);
+    // A peer that cannot be reached says nothing of the file.
+    let ended = delivery(&sender).run();
+    assert!(matches!(ended, Completion::Sent { .. }), "{ended:?}");
 }
 
 #[test]

@@ -85,7 +85,7 @@ impl World {
     }
 
     /// Opens the newest snapshot of a node to send it. One that is damaged is set aside, and another is
-    /// taken.
+    /// taken, as for one that cannot be read.
     fn open_source(&mut self, node: usize, least: LogIndex) -> Result<Source, String> {
         let place = &self.nodes[node];
         let is_damaged = place.is_damaged;
@@ -102,7 +102,12 @@ impl World {
                 Ok(report) => {
                     return Source::open_as(vfs, &path, report.id()).map_err(|it| it.to_string());
                 }
-                Err(error @ SnapshotError::Io { .. }) => return Err(error.to_string()),
+                Err(error @ SnapshotError::Io { .. }) => {
+                    if !self.crashed_in_file(node) {
+                        self.take_another_snapshot(node);
+                    }
+                    return Err(error.to_string());
+                }
                 Err(error) => {
                     // If even that fails, it is found again.
                     let _ = directory.set_aside(&path);
@@ -116,13 +121,18 @@ impl World {
                 detail: format!("n{} is to send a snapshot: {reason}", node + 1),
             });
         }
+        self.take_another_snapshot(node);
+        Err(reason)
+    }
+
+    /// A node's newest file is of no use.
+    fn take_another_snapshot(&mut self, node: usize) {
         let id = self.nodes[node].id;
         self.see(&Fact::SnapshotLost { node: id });
         self.input(node, |replica, now| {
             replica.snapshot_lost(now);
             replica.request_snapshot(now);
         });
-        Err(reason)
     }
 
     fn transfer_later(&mut self, transfer: u32, after_us: u64) {
