@@ -12,7 +12,7 @@ use server::peer::codec::{
     Greeting, Incoming, Scope, decode_greeting, decode_message, encode_greeting, encode_message,
     encode_ping,
 };
-use server::peer::frame::{FRAME_BYTES_MAX, FrameReader};
+use server::peer::frame::{FRAME_BYTES_MAX, FrameReader, begin_frame, finish_frame};
 use server::peer::handshake::{Hello, MAGIC, PROTOCOL_VERSION, Purpose, RefusalReason};
 use server::peer::transfer::{Offer, Transfer, decode_transfer, encode_transfer};
 use server::{Config, Options, ServeError, Server};
@@ -311,6 +311,36 @@ fn a_welcomed_peer_gets_pongs() {
     wire.send(&bytes);
     let body = wire.frame().expect("an answer");
     assert_eq!(decode_message(scene.scope(), body), Ok(Incoming::Pong(7)));
+}
+
+/// A frame of a kind that there is not.
+fn unknown_kind(scope: Scope) -> Vec<u8> {
+    let mut frame = Vec::new();
+    let start = begin_frame(&mut frame);
+    frame.push(0x09);
+    frame.extend_from_slice(&scope.cluster.0.to_le_bytes());
+    frame.extend_from_slice(&[0x10, scope.group.0 as u8]);
+    // Field 99, of two bytes.
+    frame.extend_from_slice(&[0x9a, 0x06, 2, 1, 2]);
+    finish_frame(&mut frame, start);
+    frame
+}
+
+#[test]
+fn what_a_newer_peer_says_and_this_release_does_not_know_costs_nothing_but_itself() {
+    let scene = Scene::new();
+    let (mut wire, answer) = scene.greet(|hello| hello.protocol_version = PROTOCOL_VERSION + 1);
+    assert!(matches!(answer, Greeting::Welcome(_)), "{answer:?}");
+    let mut bytes = unknown_kind(scene.scope());
+    encode_ping(scene.scope(), 7, &mut bytes);
+    wire.send(&bytes);
+    let body = wire.frame().expect("an answer");
+    assert_eq!(decode_message(scene.scope(), body), Ok(Incoming::Pong(7)));
+    // A peer of this protocol has no reason to.
+    let (mut wire, answer) = scene.greet(|hello| hello.node = NodeId(3));
+    assert!(matches!(answer, Greeting::Welcome(_)), "{answer:?}");
+    wire.send(&unknown_kind(scene.scope()));
+    assert!(wire.is_closed());
 }
 
 #[test]

@@ -7,10 +7,11 @@ use std::net::SocketAddr;
 use mio::Registry;
 use raft::NodeId;
 use replica::PeerMessage;
+use tracing::debug;
 use wal::KnownPeers;
 
 use super::PeerContext;
-use super::codec::{self, Greeting, Incoming};
+use super::codec::{self, DecodeError, Greeting, Incoming};
 use super::frame::FRAME_BYTES_MAX;
 use super::handshake::{Hello, LivePeer, Purpose, Refused, judge_hello};
 use super::history::remember;
@@ -36,7 +37,12 @@ enum Phase {
     /// It has not said who it is.
     Greeting { until_us: u64 },
     /// It speaks for a member.
-    Up { node: NodeId, process: u64 },
+    Up {
+        node: NodeId,
+        process: u64,
+        /// It speaks a later protocol too: what this release does not know of is no fault of its.
+        is_newer: bool,
+    },
     /// It brings a snapshot, and leaves the reactor: see [`Inbound::detach`].
     Snapshot,
     /// It was refused; the connection ends when it has been told.
@@ -135,7 +141,9 @@ impl Inbound {
                     };
                 }
             }
-            Phase::Up { node, .. } => outcome = self.receive(context, now_us, node, deliver)?,
+            Phase::Up { node, is_newer, .. } => {
+                outcome = self.receive(context, now_us, (node, is_newer), deliver)?;
+            }
             Phase::Snapshot | Phase::Refused => {}
         }
         if fill == Fill::End {
@@ -165,6 +173,7 @@ impl Inbound {
                         Phase::Up {
                             node: hello.node,
                             process: hello.process,
+                            is_newer: hello.protocol_version > context.hello.protocol_version,
                         },
                     ),
                     Purpose::Snapshot => (TRANSFER_FRAME_BYTES_MAX, Phase::Snapshot),
@@ -203,7 +212,7 @@ impl Inbound {
         &mut self,
         context: &PeerContext,
         now_us: u64,
-        node: NodeId,
+        (node, is_newer): (NodeId, bool),
         deliver: &mut impl FnMut(NodeId, PeerMessage),
     ) -> io::Result<Outcome> {
         while let Some(body) = self.stream.reader.next_body().map_err(invalid_data)? {
@@ -222,6 +231,14 @@ impl Inbound {
                     ));
                 }
                 Ok(Incoming::Refused(refused)) => return Ok(Outcome::Refused(refused)),
+                // In a rolling upgrade. It is lost, as any message may be: to end the connection would
+                // lose all others with it, again and again.
+                Err(DecodeError::UnknownKind) if is_newer => {
+                    debug!(
+                        peer = node.0,
+                        "a message of a kind that this release does not know"
+                    );
+                }
                 Err(error) => return Err(invalid_data(error)),
             }
         }
