@@ -312,9 +312,7 @@ impl Peers {
 
     /// Where the peer of this id stands, unless it is one no more.
     fn place(&self, node: NodeId) -> Option<usize> {
-        self.peers
-            .iter()
-            .position(|peer| peer.outbound.node == node && !peer.outbound.is_ended())
+        place(&self.peers, node)
     }
 
     /// Takes in a connection from the peer port.
@@ -450,8 +448,10 @@ impl Peers {
 
     /// What a thread needs to bring a snapshot to a peer; `None` while the peer is not connected.
     pub(crate) fn snapshot_target(&self, node: NodeId) -> Option<SnapshotTarget> {
-        let mut peers = self.peers.iter();
-        let peer = peers.find(|peer| peer.outbound.node == node && peer.outbound.is_up())?;
+        let peer = &self.peers[self.place(node)?];
+        if !peer.outbound.is_up() {
+            return None;
+        }
         Some(SnapshotTarget {
             node,
             address: peer.outbound.address().to_owned(),
@@ -563,13 +563,9 @@ impl Peers {
         let outcome = inbound.drive(&self.context, now_us, scratch, &mut deliver);
         if events.len() > heard_before {
             // Also what a dead process left in the socket: the end of this connection is news again.
-            let node = inbound.node();
-            let sender = self
-                .peers
-                .iter_mut()
-                .find(|peer| Some(peer.outbound.node) == node);
-            if let Some(peer) = sender {
-                peer.reported.heard();
+            let place = inbound.node().and_then(|node| place(&self.peers, node));
+            if let Some(place) = place {
+                self.peers[place].reported.heard();
             }
         }
         match outcome {
@@ -577,12 +573,10 @@ impl Peers {
             Ok(inbound::Outcome::Hello(hello)) => self.greet(index, now_us, &hello),
             Ok(inbound::Outcome::Refused(refused)) => {
                 let address = inbound.address.to_string();
-                let node = inbound.node();
+                let place = inbound.node().and_then(|node| place(&self.peers, node));
                 let mut nowhere = None;
-                let logged = self.peers.iter_mut().find_map(|peer| {
-                    (Some(peer.outbound.node) == node).then_some(&mut peer.logged)
-                });
-                log_refusal(logged.unwrap_or(&mut nowhere), now_us, &refused, &address);
+                let logged = place.map_or(&mut nowhere, |place| &mut self.peers[place].logged);
+                log_refusal(logged, now_us, &refused, &address);
                 self.end_inbound(index, Disconnect::Lost);
                 self.heed(refused);
             }
@@ -609,10 +603,7 @@ impl Peers {
             return;
         };
         let address = inbound.address.to_string();
-        let peer = self
-            .peers
-            .iter()
-            .position(|peer| peer.outbound.node == hello.node && !peer.outbound.is_ended());
+        let peer = place(&self.peers, hello.node);
         if let Err(refused) = inbound.judge(&self.context, &mut self.known, now_us, live, hello) {
             let mut nowhere = None;
             let logged = peer.map_or(&mut nowhere, |peer| &mut self.peers[peer].logged);
@@ -657,11 +648,8 @@ impl Peers {
     fn forget_inbound(&mut self, index: usize) -> Option<NodeId> {
         let inbound = self.inbound[index].take()?;
         let node = inbound.node();
-        let peer = self
-            .peers
-            .iter_mut()
-            .find(|peer| Some(peer.outbound.node) == node);
-        if let Some(peer) = peer {
+        if let Some(place) = node.and_then(|node| self.place(node)) {
+            let peer = &mut self.peers[place];
             peer.received_bytes_before += inbound.bytes_received();
             peer.messages_received_before += inbound.messages_received;
         }
@@ -715,6 +703,13 @@ impl Peers {
     }
 }
 
+/// Where the peer of this id stands, unless it is one no more: one that has moved has an ended place too.
+fn place(peers: &[Peer], node: NodeId) -> Option<usize> {
+    peers
+        .iter()
+        .position(|peer| peer.outbound.node == node && !peer.outbound.is_ended())
+}
+
 fn peer_info(hello: &Hello) -> PeerInfo {
     PeerInfo {
         client_addr: hello.client_addr.clone(),
@@ -748,6 +743,9 @@ fn random_unit(seed: u64) -> f64 {
     mixed ^= mixed >> 31;
     (mixed >> 11) as f64 / (1u64 << 53) as f64
 }
+
+#[cfg(test)]
+mod places_tests;
 
 #[cfg(test)]
 mod tests {
