@@ -2,7 +2,8 @@
 //!
 //! A key's type and length are asked for first, many keys at once, so that what is not a string is
 //! only counted and large values are read few at a time. Then value and expiry of several strings are
-//! read in one transaction, so that they belong together. Nothing stops the source meanwhile: what
+//! read in one transaction, so that they belong together, and handed on before the next are read: what
+//! is in memory is bounded, whatever the size of values. Nothing stops the source meanwhile: what
 //! is written to it during the import may or may not be seen (that is `SCAN`'s promise: keys that are
 //! there all the time are seen at least once), and a key that changes in between is counted.
 
@@ -15,7 +16,7 @@ use resp::{Value, encode_request};
 
 use super::{
     record::Record,
-    target::{Target, error_text, now_ms},
+    target::{Target, error_text},
     url::RedisUrl,
 };
 use crate::{
@@ -58,12 +59,21 @@ impl From<ClientError> for StepError {
     }
 }
 
-/// What was read at one place of a scan.
+/// What was found at one place of a scan.
 struct Step {
     next_cursor: Vec<u8>,
-    records: Vec<Record>,
+    /// Keys that hold strings, with the lengths of these.
+    strings: Vec<(Vec<u8>, u64)>,
     skipped: Vec<&'static str>,
     /// Reasons of keys that were there and then not, or not the same.
+    changed: Vec<&'static str>,
+}
+
+/// What was read of some keys.
+#[derive(Default)]
+struct Read {
+    records: Vec<Record>,
+    /// See [`Step::changed`].
     changed: Vec<&'static str>,
 }
 
@@ -125,16 +135,23 @@ impl Source {
         self.select(database)?;
         let mut cursor = b"0".to_vec();
         loop {
-            let step = self.step(database, &cursor)?;
-            step.skipped
-                .iter()
-                .for_each(|kind| target.tally.skip_type(kind));
+            let step = self.insist(database, |source| source.scan(&cursor))?;
+            for kind in step.skipped {
+                target.tally.skip_type(kind);
+            }
             for reason in step.changed {
                 target.tally.skip_for(reason);
             }
-            for record in step.records {
-                target.put(record)?;
-                show(target);
+            for keys in portions(step.strings) {
+                let now_ms = target.now_ms();
+                let read = self.insist(database, |source| source.read(database, &keys, now_ms))?;
+                for reason in read.changed {
+                    target.tally.skip_for(reason);
+                }
+                for record in read.records {
+                    target.put(record)?;
+                    show(target);
+                }
             }
             cursor = step.next_cursor;
             if cursor == b"0" {
@@ -148,13 +165,17 @@ impl Source {
         Ok(())
     }
 
-    /// One step, repeated on a new connection while the source cannot be reached. A cursor of SCAN says
-    /// where to go on by itself: it outlives a connection.
-    fn step(&mut self, database: u32, cursor: &[u8]) -> Result<Step, Failure> {
+    /// Reads something, again on a new connection while the source cannot be reached. A cursor of SCAN
+    /// says where to go on by itself: it outlives a connection.
+    fn insist<T>(
+        &mut self,
+        database: u32,
+        attempt: impl Fn(&mut Self) -> Result<T, StepError>,
+    ) -> Result<T, Failure> {
         let started = Instant::now();
         loop {
-            let error = match self.try_step(database, cursor) {
-                Ok(step) => return Ok(step),
+            let error = match attempt(self) {
+                Ok(read) => return Ok(read),
                 Err(StepError::Refused(text)) => return Err(Failure::running(text)),
                 Err(StepError::Broken(error)) => error,
             };
@@ -170,50 +191,37 @@ impl Source {
         }
     }
 
-    fn try_step(&mut self, database: u32, cursor: &[u8]) -> Result<Step, StepError> {
+    /// One step of the scan: no value is read.
+    fn scan(&mut self, cursor: &[u8]) -> Result<Step, StepError> {
         let scan: [&[u8]; 4] = [b"SCAN", cursor, b"COUNT", SCAN_COUNT.as_bytes()];
         let reply = self.connection.call(&scan, REPLY_TIMEOUT)?;
         let (next_cursor, keys) = scanned(reply)
             .ok_or_else(|| StepError::Refused(format!("{} refused SCAN", self.url.address)))?;
         let mut step = Step {
             next_cursor,
-            records: Vec::new(),
+            strings: Vec::new(),
             skipped: Vec::new(),
             changed: Vec::new(),
         };
-        let mut together = Vec::new();
-        let mut bytes = 0;
-        for (key, length) in self.strings_among(keys, &mut step)? {
-            together.push(key);
-            bytes += length;
-            if bytes >= READ_BYTES_MAX {
-                self.read(database, &std::mem::take(&mut together), &mut step)?;
-                bytes = 0;
-            }
-        }
-        self.read(database, &together, &mut step)?;
+        self.sort_out(keys, &mut step)?;
         Ok(step)
     }
 
-    /// The keys that hold strings, with their lengths; the others are counted.
-    fn strings_among(
-        &mut self,
-        keys: Vec<Vec<u8>>,
-        step: &mut Step,
-    ) -> Result<Vec<(Vec<u8>, u64)>, StepError> {
+    /// Finds the keys that hold strings, with their lengths; the others are counted.
+    fn sort_out(&mut self, keys: Vec<Vec<u8>>, step: &mut Step) -> Result<(), StepError> {
         let mut requests = Vec::new();
         for key in &keys {
             encode_request(&mut requests, &[b"TYPE".as_slice(), key]);
             encode_request(&mut requests, &[b"STRLEN".as_slice(), key]);
         }
         self.connection.send(&requests)?;
-        let mut strings = Vec::new();
         for key in keys {
             let kind = self.receive()?;
             let length = self.receive()?;
             match (type_name(&kind), length.as_integer()) {
                 (Some("string"), Some(length)) => {
-                    strings.push((key, u64::try_from(length).unwrap_or(0)));
+                    let length = u64::try_from(length).unwrap_or(0);
+                    step.strings.push((key, length));
                 }
                 (Some("string"), None) => step.changed.push(CHANGED_TYPE),
                 (Some("none"), _) => step.changed.push(GONE),
@@ -227,14 +235,12 @@ impl Source {
                 }
             }
         }
-        Ok(strings)
+        Ok(())
     }
 
-    /// Reads value and expiry of keys, which belong together.
-    fn read(&mut self, database: u32, keys: &[Vec<u8>], step: &mut Step) -> Result<(), StepError> {
-        if keys.is_empty() {
-            return Ok(());
-        }
+    /// Reads value and expiry of keys, which belong together. `now_ms` is the clock by which they will
+    /// expire.
+    fn read(&mut self, database: u32, keys: &[Vec<u8>], now_ms: i64) -> Result<Read, StepError> {
         let expiry: &[u8] = match self.knows_expiry_time {
             true => b"PEXPIRETIME",
             false => b"PTTL",
@@ -257,7 +263,7 @@ impl Source {
                 "{address} refused EXEC: {text}"
             )));
         };
-        let now_ms = now_ms();
+        let mut read = Read::default();
         let mut replies = replies.into_iter();
         for key in keys {
             let (Some(value), Some(expiry)) = (replies.next(), replies.next()) else {
@@ -269,17 +275,17 @@ impl Source {
             let value = match value {
                 Value::Bulk(value) => value,
                 Value::Null => {
-                    step.changed.push(GONE);
+                    read.changed.push(GONE);
                     continue;
                 }
                 _ => {
-                    step.changed.push(CHANGED_TYPE);
+                    read.changed.push(CHANGED_TYPE);
                     continue;
                 }
             };
             // Negative: it does not expire.
             let expiry = expiry.as_integer().filter(|number| *number >= 0);
-            step.records.push(Record {
+            read.records.push(Record {
                 database,
                 key: key.clone(),
                 value,
@@ -289,12 +295,28 @@ impl Source {
                 },
             });
         }
-        Ok(())
+        Ok(read)
     }
 
     fn receive(&mut self) -> Result<Value, ClientError> {
         self.connection.receive(Some(REPLY_TIMEOUT), None)
     }
+}
+
+/// Keys that are read at once: no more than hold [`READ_BYTES_MAX`] bytes, not counting the last one.
+fn portions(strings: Vec<(Vec<u8>, u64)>) -> impl Iterator<Item = Vec<Vec<u8>>> {
+    let mut strings = strings.into_iter();
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let mut keys = Vec::new();
+        while bytes < READ_BYTES_MAX
+            && let Some((key, length)) = strings.next()
+        {
+            keys.push(key);
+            bytes += length;
+        }
+        (!keys.is_empty()).then_some(keys)
+    })
 }
 
 const GONE: &str = "it was gone when it was to be read";
@@ -358,6 +380,17 @@ mod tests {
         let info = "# Keyspace\r\ndb0:keys=12,expires=0,avg_ttl=0\r\ndb9:keys=1,expires=1,avg_ttl=5,subexpiry=0\r\n";
         assert_eq!(keyspace(info), BTreeMap::from([(0, 12), (9, 1)]));
         assert!(keyspace("# Keyspace\r\n").is_empty());
+    }
+
+    #[test]
+    fn large_values_are_read_few_at_a_time_and_small_ones_together() {
+        let strings = [10, 20, READ_BYTES_MAX, 1, READ_BYTES_MAX * 16, 0, 5];
+        let strings = (0..).zip(strings).map(|(key, length)| (vec![key], length));
+        let keys: Vec<Vec<u8>> = portions(strings.collect())
+            .map(|keys| keys.concat())
+            .collect();
+        assert_eq!(keys, [vec![0, 1, 2], vec![3, 4], vec![5, 6]]);
+        assert_eq!(portions(Vec::new()).count(), 0);
     }
 
     #[test]

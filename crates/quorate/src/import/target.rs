@@ -65,6 +65,8 @@ pub(crate) struct Target {
     /// Keys for each second, if they are limited.
     rate: Option<u32>,
     started: Instant,
+    /// What the cluster's clock said, and when.
+    clock: Option<(i64, Instant)>,
     /// Keys of one database, in the order in which they came.
     pending: VecDeque<Pending>,
     pending_bytes: usize,
@@ -88,6 +90,7 @@ impl Target {
             patience,
             rate,
             started: Instant::now(),
+            clock: None,
             pending: VecDeque::new(),
             pending_bytes: 0,
             missing: BTreeSet::new(),
@@ -99,6 +102,10 @@ impl Target {
     pub(crate) fn prepare(&mut self, databases: &BTreeSet<u32>) -> Result<(), Failure> {
         for database in databases {
             let connection = connect(&mut self.cluster, self.patience)?;
+            if self.clock.is_none() {
+                let told_ms = time_ms(&ask(connection, &["TIME"])?);
+                self.clock = told_ms.map(|told_ms| (told_ms, Instant::now()));
+            }
             let number = database.to_string();
             match ask(connection, &["SELECT", &number])? {
                 reply if reply.is_ok() => {}
@@ -147,6 +154,18 @@ impl Target {
         run_id(connect(&mut self.cluster, self.patience)?).map_err(Failure::running)
     }
 
+    /// Milliseconds since 1970 by the cluster's clock, by which keys expire: whatever the clock of this
+    /// machine says, no key is lost by it. Only if the cluster does not tell, this machine's clock.
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.cluster_now_ms().unwrap_or_else(own_now_ms)
+    }
+
+    fn cluster_now_ms(&self) -> Option<i64> {
+        let (told_ms, at) = self.clock?;
+        let since_ms = i64::try_from(at.elapsed().as_millis()).ok()?;
+        told_ms.checked_add(since_ms)
+    }
+
     /// Takes a key. It is sent when there are enough, or at the next flush.
     pub(crate) fn put(&mut self, record: Record) -> Result<(), Failure> {
         if self.missing.contains(&record.database) {
@@ -154,7 +173,8 @@ impl Target {
             self.tally.skip_for(&reason);
             return Ok(());
         }
-        if record.is_expired(now_ms()) {
+        let now_ms = self.cluster_now_ms();
+        if now_ms.is_some_and(|now_ms| record.is_expired(now_ms)) {
             self.tally.expired += 1;
             return Ok(());
         }
@@ -345,9 +365,21 @@ pub(crate) fn error_text(reply: &Value) -> String {
     }
 }
 
-/// Milliseconds since 1970. Keys expire by the clock of the cluster's leader; this one is asked only to
-/// leave out what is long gone.
-pub(crate) fn now_ms() -> i64 {
+/// A reply of TIME, in milliseconds since 1970.
+fn time_ms(reply: &Value) -> Option<i64> {
+    let [seconds, micros] = reply.as_slice()? else {
+        return None;
+    };
+    let number = |value: &Value| -> Option<i64> {
+        std::str::from_utf8(value.as_bytes()?).ok()?.parse().ok()
+    };
+    number(seconds)?
+        .checked_mul(1000)?
+        .checked_add(number(micros)? / 1000)
+}
+
+/// Milliseconds since 1970 by this machine's clock.
+fn own_now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| {
         i64::try_from(since.as_millis()).unwrap_or(i64::MAX)

@@ -13,6 +13,10 @@ use std::{
     fs,
     path::Path,
     process::{Command, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use harness::{Cluster, Connection, Plan, encode, text};
@@ -505,6 +509,27 @@ fn small_file(directory: &Path, pairs: &[(&str, &str)]) -> std::path::PathBuf {
     path
 }
 
+/// Imports a file into a server at a port.
+fn import_from(path: &Path, flag: &str, port: u16) -> Output {
+    quorate_import(&[path.to_str().expect("a path"), flag], port)
+}
+
+fn quorate_import(arguments: &[&str], port: u16) -> Output {
+    let output = Command::new(env!("CARGO_BIN_EXE_quorate"))
+        .arg("import")
+        .args(arguments)
+        .arg("--to")
+        .arg(format!("127.0.0.1:{port}"))
+        .stdin(Stdio::null())
+        .output()
+        .expect("the binary runs");
+    Output {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
 /// Imports three keys into a server whose answers to SET are given by the count of SETs before.
 fn import_into(
     flag: &str,
@@ -512,31 +537,78 @@ fn import_into(
 ) -> (Output, Vec<String>) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = small_file(directory.path(), &[("a", "1"), ("b", "2"), ("c", "3")]);
-    let count = std::sync::atomic::AtomicUsize::new(0);
+    let count = AtomicUsize::new(0);
     let server = FakeServer::start(move |words| match words[0].as_str() {
-        "SET" => answer(
-            count.fetch_add(1, std::sync::atomic::Ordering::Relaxed),
-            words,
-        ),
+        "SET" => answer(count.fetch_add(1, Ordering::Relaxed), words),
         "CLUSTER" => Reply::text("-ERR no\r\n"),
         _ => Reply::text("+OK\r\n"),
     });
-    let output = Command::new(env!("CARGO_BIN_EXE_quorate"))
-        .args(["import", path.to_str().expect("a path"), flag, "--to"])
-        .arg(format!("127.0.0.1:{}", server.port))
-        .stdin(Stdio::null())
-        .output()
-        .expect("the binary runs");
+    let output = import_from(&path, flag, server.port);
     let sent = server.requests_named("SET");
-    let output = Output {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    };
     (
         output,
         sent.iter().map(|words| words[1..].join(" ")).collect(),
     )
+}
+
+#[test]
+fn keys_expire_by_the_clock_of_the_cluster_and_not_by_this_one() {
+    // It expires a minute after 1970: long ago by this clock, and by that of the cluster not yet or just so.
+    for (cluster_s, expected) in [("00", "imported  1 key "), ("60", "expired   1 key")] {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("expiring.rdb");
+        let mut bytes = b"REDIS0004\xfc".to_vec();
+        bytes.extend(60_000_u64.to_le_bytes());
+        bytes.extend(b"\x00\x01a\x011\xff");
+        fs::write(&path, bytes).expect("written");
+        let server = FakeServer::start(move |words| match words[0].as_str() {
+            "TIME" => Reply::text(&format!("*2\r\n$2\r\n{cluster_s}\r\n$1\r\n0\r\n")),
+            "CLUSTER" => Reply::text("-ERR no\r\n"),
+            _ => Reply::text("+OK\r\n"),
+        });
+        let output = import_from(&path, "--replace", server.port);
+        assert_imported(&output, &[expected, "failed    0 keys"]);
+    }
+}
+
+#[test]
+fn large_values_of_a_running_redis_are_handed_on_before_more_are_read() {
+    // Four values that are read one at a time, in one step of SCAN.
+    let value = "v".repeat(1 << 20);
+    let reads = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&reads);
+    let source = FakeServer::start(move |words| match words[0].as_str() {
+        "INFO" => Reply::text("$30\r\n# Keyspace\r\ndb0:keys=4,expires\r\n"),
+        "SCAN" => {
+            Reply::text("*2\r\n$1\r\n0\r\n*4\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n$1\r\nd\r\n")
+        }
+        "TYPE" => Reply::text("+string\r\n"),
+        "STRLEN" => Reply::text(":1048576\r\n"),
+        "PEXPIRETIME" if words[1].starts_with("quorate") => Reply::text(":-2\r\n"),
+        "MULTI" => Reply::text("+OK\r\n"),
+        "GET" | "PEXPIRETIME" => Reply::text("+QUEUED\r\n"),
+        "EXEC" => {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Reply::text(&format!("*2\r\n${}\r\n{value}\r\n:-1\r\n", value.len()))
+        }
+        _ => Reply::text("+OK\r\n"),
+    });
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&seen);
+    let target = FakeServer::start(move |words| match words[0].as_str() {
+        "SET" => {
+            let reads = reads.load(Ordering::Relaxed);
+            noted.lock().expect("no panic holds it").push(reads);
+            Reply::text("+OK\r\n")
+        }
+        "CLUSTER" => Reply::text("-ERR no\r\n"),
+        _ => Reply::text("+OK\r\n"),
+    });
+    let from = format!("redis://127.0.0.1:{}/0", source.port);
+    let output = quorate_import(&["--from", &from, "--replace"], target.port);
+    assert_imported(&output, &["imported  4 keys", "failed    0 keys"]);
+    let seen = seen.lock().expect("no panic holds it");
+    assert_eq!(*seen, [1, 2, 3, 4], "reads of the source when each was set");
 }
 
 #[test]
