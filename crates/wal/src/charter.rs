@@ -1,9 +1,10 @@
-//! CHARTER: who a node is by the word of its cluster, where its configuration does not say it.
+//! CHARTER: who a node is, where its configuration alone does not say it.
 //!
 //! A node of the first members is told its id, its cluster and its peers by its configuration. One that
 //! joins later is told by the cluster, and has to remember it: before it asks, the number under which it
 //! asks, so that asking again after a crash does not use up another id; afterwards what it was told.
-//! A node that was made the whole of a new cluster, after the loss of the others, remembers that.
+//! A node that was made the whole of a new cluster, after the loss of the others, and one that was restored
+//! from a backup belong to a cluster whose id their settings do not make, and remember it.
 //!
 //! The file is replaced as a whole, as IDENTITY is.
 
@@ -30,7 +31,8 @@ pub struct Charter {
     pub token: u64,
     /// The cluster's id. 0: the node has asked, and was not answered yet.
     pub cluster: u64,
-    /// The id of the cluster that this one was made out of; 0 if it was not.
+    /// The id that the settings of the cluster's first members make, where it is another than
+    /// `cluster`: settings that still say so fit all the same. 0 for a node that joined.
     pub former_cluster: u64,
     /// The node's id.
     pub node: u64,

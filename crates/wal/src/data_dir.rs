@@ -3,7 +3,7 @@
 //! ```text
 //! LOCK        empty; locked by the process that uses the directory
 //! IDENTITY    cluster id, node id, incarnation, directory id; checksummed
-//! CHARTER     who the node is by the word of a cluster that it joined; checksummed; often absent
+//! CHARTER     who the node is, if it joined, was recovered or restored; checksummed; often absent
 //! PEERS       the newest run of each other member that this node has met; checksummed
 //! wal/        the log
 //! snapshots/  snapshots

@@ -79,7 +79,8 @@ impl Replica {
     }
 
     /// The transfer of a snapshot to a follower has ended: that of the entries up to `last`, if it
-    /// came so far that one was chosen. Whether the follower has it now, installed and durable.
+    /// came so far that one was chosen. Whether the follower has installed it. That the base of its
+    /// log is durable too, it says by itself, as it accepts entries.
     pub fn snapshot_sent(&mut self, now: Now, to: NodeId, last: EntryId, is_installed: bool) {
         self.set_now(now);
         self.sending.remove(&to);
