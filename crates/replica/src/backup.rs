@@ -16,6 +16,7 @@ use raft::{ConfState, NodeId};
 use resp::Encoder;
 
 use crate::config::{ClientId, Now};
+use crate::deferred::Deferred;
 use crate::features::FeatureLevels;
 use crate::head::Head;
 use crate::membership::Roster;
@@ -127,15 +128,7 @@ fn decode(head: &[u8]) -> Result<Head, SnapshotError> {
 #[derive(Debug, Default)]
 pub(crate) struct Backups {
     requests: Vec<BackupRequest>,
-    waiting: BTreeMap<ClientId, Waiting>,
-}
-
-/// A client that waits.
-#[derive(Debug)]
-struct Waiting {
-    spec: &'static CommandSpec,
-    args: Vec<Vec<u8>>,
-    since_us: u64,
+    waiting: BTreeMap<ClientId, Deferred>,
 }
 
 impl Backups {
@@ -160,17 +153,8 @@ impl Replica {
     ) -> Result<(), String> {
         let wish = parse(args)?;
         self.backups.requests.push(BackupRequest { client, wish });
-        let waiting = Waiting {
-            spec,
-            args: args.iter().map(|arg| arg.to_vec()).collect(),
-            since_us: self.node.now.mono_us,
-        };
+        let waiting = self.defer(client, spec, args);
         self.backups.waiting.insert(client, waiting);
-        let session = self.node.session(client);
-        session.reply_mode.begin();
-        session.runs_in_flight += 1;
-        session.writes_in_flight = false;
-        session.solo = true;
         Ok(())
     }
 
@@ -182,27 +166,9 @@ impl Replica {
         answer: Result<BackupAnswer, String>,
     ) {
         self.set_now(now);
-        let Some(waiting) = self.backups.waiting.remove(&client) else {
-            return;
-        };
-        let Some(session) = self.node.sessions.find_mut(client) else {
-            return;
-        };
-        session.runs_in_flight -= 1;
-        session.solo = false;
-        let mut reply = Vec::new();
-        write(&answer, &mut Encoder::new(&mut reply, session.protocol));
-        let args: Vec<&[u8]> = waiting.args.iter().map(Vec::as_slice).collect();
-        let duration_us = self.node.now.mono_us - waiting.since_us;
-        self.node
-            .note_call(client, waiting.spec.id, &args, &reply, duration_us);
-        if let Some(session) = self.node.sessions.find_mut(client)
-            && session.reply_mode.end()
-        {
-            session.output.extend_from_slice(&reply);
-            self.node.flush(client);
+        if let Some(waiting) = self.backups.waiting.remove(&client) {
+            self.answer_deferred(&waiting, |_, out| write(&answer, out));
         }
-        self.node.wake(client);
     }
 }
 

@@ -10,8 +10,7 @@
 //! A request that has to wait is not taken from the input: the raw bytes are the queue, and a
 //! client whose queue is full is not read.
 
-mod backup;
-mod membership;
+mod deferred;
 mod multi;
 
 use buggify::{Canary, Point};

@@ -61,6 +61,7 @@ mod commands;
 mod compaction;
 mod config;
 mod consistency;
+mod deferred;
 mod dispatch;
 mod encoding;
 mod errors;

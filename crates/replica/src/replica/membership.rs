@@ -12,6 +12,7 @@ use resp::Encoder;
 use crate::bootstrap::Bootstrap;
 use crate::commands::quorate::{Request, not_leader, unknown_id};
 use crate::config::{ClientId, Membership, PeerInfo};
+use crate::deferred::Deferred;
 use crate::membership::{Enrolled, Roster, Rosters, Wish};
 use crate::node::{Member, Node};
 
@@ -40,12 +41,9 @@ pub(crate) struct Changes {
 /// A client that waits for a change.
 #[derive(Debug)]
 struct Waiting {
-    client: ClientId,
-    spec: &'static CommandSpec,
-    args: Vec<Vec<u8>>,
+    deferred: Deferred,
     goal: Goal,
     answer: Answer,
-    since_us: u64,
     deadline_us: u64,
 }
 
@@ -379,15 +377,14 @@ impl Replica {
                 Begun::Proposed(goal, answer) => (goal, answer),
             },
         };
-        let since_us = self.node.now.mono_us;
+        let timeout_us = self.node.config.request_timeout_ms * 1000;
+        let deadline_us = self.node.now.mono_us + timeout_us;
+        let deferred = self.defer(client, spec, args);
         self.changes.waiting.push(Waiting {
-            client,
-            spec,
-            args: args.iter().map(|arg| arg.to_vec()).collect(),
+            deferred,
             goal,
             answer,
-            since_us,
-            deadline_us: since_us + self.node.config.request_timeout_ms * 1000,
+            deadline_us,
         });
         Ok(Asked::Waits)
     }
@@ -766,30 +763,13 @@ impl Replica {
     }
 
     fn answer(&mut self, waiting: Waiting, outcome: Result<(), String>) {
-        let client = waiting.client;
-        let Some(session) = self.node.sessions.find_mut(client) else {
-            return;
-        };
-        session.runs_in_flight -= 1;
-        session.solo = false;
-        let protocol = session.protocol;
-        let mut reply = Vec::new();
-        let mut out = Encoder::new(&mut reply, protocol);
-        match outcome {
-            Ok(()) => waiting.answer.write(&self.node, &mut out),
+        let Waiting {
+            deferred, answer, ..
+        } = waiting;
+        self.answer_deferred(&deferred, |node, out| match outcome {
+            Ok(()) => answer.write(node, out),
             Err(text) => out.error(&text),
-        }
-        let args: Vec<&[u8]> = waiting.args.iter().map(Vec::as_slice).collect();
-        let duration_us = self.node.now.mono_us - waiting.since_us;
-        self.node
-            .note_call(client, waiting.spec.id, &args, &reply, duration_us);
-        if let Some(session) = self.node.sessions.find_mut(client)
-            && session.reply_mode.end()
-        {
-            session.output.extend_from_slice(&reply);
-            self.node.flush(client);
-        }
-        self.node.wake(client);
+        });
     }
 }
 
@@ -806,7 +786,7 @@ const LOST: &str =
     "ERR another leader took over before the change was committed, nothing was changed: ask again";
 
 fn uncertain(waiting: &Waiting, now_us: u64) -> String {
-    let waited_ms = (now_us - waiting.since_us) / 1000;
+    let waited_ms = waiting.deferred.waited_ms(now_us);
     match waiting.goal {
         Goal::Gone(node) => format!(
             "UNCERTAIN node {} has no vote any more, and was not removed within {waited_ms} ms: the \
