@@ -44,8 +44,9 @@ pub const MAGIC: [u8; 8] = *b"QUORATE\x01";
 /// The newest protocol this release speaks. Version 2 brought snapshots, version 3 feature levels.
 pub const PROTOCOL_VERSION: u32 = 3;
 
-/// The oldest protocol this release speaks.
-pub const PROTOCOL_VERSION_MIN: u32 = 1;
+/// The oldest protocol this release speaks: state hashes, which are of version 2, go to every member
+/// without asking. A kind of message that comes later is lost on older nodes, and harms nothing else.
+pub const PROTOCOL_VERSION_MIN: u32 = 2;
 
 /// The oldest protocol that knows connections for snapshots. Their `Hello` asks for it at least, so
 /// that an older node refuses it instead of taking it for a connection for messages.
