@@ -162,6 +162,10 @@ canaries! {
     DamagedLogBegunAnew = 54;
     /// What applying an entry does depends on what this node has served before.
     ApplyUsesLocalState = 55;
+    /// One replica skips the effects of an entry now and then.
+    EffectsSkipped = 55;
+    /// One replica skips the effects of an entry now and then, and replicas do not compare their states.
+    DifferenceUnseen = 55;
     /// The time of an entry is read from the clock of the node that applies it.
     TimeReadAtApply = 56;
     /// A new leader's slow clock turns the time of the log back.

@@ -4,6 +4,7 @@
 //! test of its own, named in docs/proof.md. These are run because they cost little.
 #![cfg(feature = "world")]
 
+use buggify::Canary;
 use sim::profile::Profile;
 use sim::report::RunOptions;
 use sim::world;
@@ -43,5 +44,30 @@ fn what_broke_once_holds() {
         let options = RunOptions::new(seed, profile);
         let failure = world::run(&options).failure;
         assert!(failure.is_none(), "{what}: seed {seed}: {failure:?}");
+    }
+}
+
+/// A replica whose state differs from that of the others is stopped by their comparison, unless the
+/// judge of states comes to the same entry before; without the comparison, only the judge notices.
+#[test]
+fn a_replica_that_differs_is_found_by_the_others() {
+    let by_comparison = "differs from that of a majority";
+    for (canary, is_compared) in [
+        (Canary::EffectsSkipped, true),
+        (Canary::DifferenceUnseen, false),
+    ] {
+        let run = |seed| {
+            let options = RunOptions {
+                canary: Some(canary),
+                duration_us: 10_000_000,
+                ..RunOptions::new(seed, Profile::Calm)
+            };
+            let failure = world::run(&options).failure?;
+            Some(failure.violation.detail)
+        };
+        let details: Vec<String> = (1..=8).filter_map(run).collect();
+        let is_found = details.iter().any(|detail| detail.contains(by_comparison));
+        assert!(!details.is_empty(), "{canary:?} is not noticed");
+        assert_eq!(is_found, is_compared, "{canary:?}: {details:?}");
     }
 }

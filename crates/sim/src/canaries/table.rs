@@ -14,15 +14,18 @@ use crate::canaries::{Hunt, Sought};
 ///   are never used again.
 /// - `CandidateOfOldHalfNoSelfVote` needs a voter that is being replaced to be the only one who can be
 ///   elected, at the very moment of a joint configuration.
+/// - `InstallKeepsConflictingLog` and `BaseKeepsOtherTail` need a snapshot for a node whose log is longer and
+///   contradicts it. What a leader alone can append before it steps down is soon shorter than what the
+///   others have committed and cut.
 pub const WITHOUT_WORLD: &[Canary] = &[
     Canary::LateAnswerOfOldSession,
     Canary::CandidateOfOldHalfNoSelfVote,
+    Canary::InstallKeepsConflictingLog,
+    Canary::BaseKeepsOtherTail,
 ];
 
 /// Canaries that take more seeds than a quick look has.
 pub const SLOW: &[Canary] = &[
-    Canary::InstallKeepsConflictingLog,
-    Canary::BaseKeepsOtherTail,
     Canary::ReadWithoutRound,
     Canary::ReadByEarlierRound,
     Canary::LateAnswerConfirmsRound,

@@ -101,6 +101,7 @@ pub(super) fn disk_at_start(start: Start, node: usize) -> Disk {
             commit: LogIndex(u64::from(committed)),
         },
         entries: (1..).zip(terms).map(entry).collect(),
+        ..Disk::default()
     }
 }
 
@@ -345,6 +346,8 @@ mod tests {
             disk_term: term,
             disk_vote: 0,
             writes: 0,
+            applied: 0,
+            snapshot: 0,
         }
     }
 

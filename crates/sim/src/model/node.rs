@@ -4,11 +4,12 @@ use std::collections::{BTreeSet, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use buggify::Canary;
 use bytes::Bytes;
 use raft::{
     ConfChange, ConfState, Config, Entry, EntryId, EntryKind, Envelope, HardState, LogIndex,
-    MembershipChange, Message, NodeId, Persist, Raft, ReadToken, Recovered, Role, Term, TimeoutNow,
-    WriteId,
+    MembershipChange, Message, NodeId, Persist, Raft, ReadToken, Recovered, Role, SnapshotMeta,
+    Term, TimeoutNow, WriteId,
 };
 
 use crate::model::scope::Scope;
@@ -36,6 +37,10 @@ pub(super) enum Input {
     Change(u8),
     /// The connection to a node is reset.
     Reset(u8),
+    /// A snapshot is taken of what is applied, and the log cut behind it.
+    Snapshot,
+    /// A snapshot of another node has arrived and is durable, by its number.
+    Install(u16),
     /// The process dies and starts again. So many writes reached the disk without the node's being
     /// told, and of the next one a part.
     Crash { written: u8, torn: Torn },
@@ -56,11 +61,20 @@ pub(super) enum Torn {
 #[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Disk {
     pub(super) hard_state: HardState,
+    /// The log from entry 1 on. Those up to `base` are not on the disk as entries: the snapshot has
+    /// their effects, and here it is judged as if it had them.
     pub(super) entries: Vec<Entry>,
+    /// The entry behind which the log begins.
+    pub(super) base: EntryId,
+    /// The newest snapshot: the entries whose effects it has.
+    pub(super) snapshot: Vec<Entry>,
 }
 
 impl Disk {
     fn write_log(&mut self, write: &Write) {
+        if let Some(base) = write.base {
+            self.rebase(base);
+        }
         if let Some(cut) = write.truncate_from {
             self.entries.truncate(position(cut));
         }
@@ -72,6 +86,23 @@ impl Disk {
             self.hard_state = hard_state;
         }
         self.write_log(write);
+    }
+
+    /// The log begins behind `base`. If it does not hold that entry it is emptied, as by the wal crate.
+    fn rebase(&mut self, base: EntryId) {
+        let held = self.entries.get(position(base.index)).map(|entry| entry.id);
+        let holds_it = match buggify::canary(Canary::BaseKeepsOtherTail) {
+            false => held == Some(base),
+            true => held.is_some(),
+        };
+        let end = position(base.index.next());
+        let behind = match holds_it {
+            true => self.entries.split_off(end),
+            false => Vec::new(),
+        };
+        self.entries = self.snapshot.get(..end).unwrap_or_default().to_vec();
+        self.entries.extend(behind);
+        self.base = base;
     }
 
     fn last(&self) -> EntryId {
@@ -90,7 +121,7 @@ impl Disk {
 
     fn recovered(&self) -> Recovered {
         let mut term_runs: Vec<(LogIndex, Term)> = Vec::new();
-        for Entry { id, .. } in &self.entries {
+        for Entry { id, .. } in self.entries.iter().skip(position(self.base.index.next())) {
             if term_runs.last().is_none_or(|&(_, term)| term != id.term) {
                 term_runs.push((id.index, id.term));
             }
@@ -105,6 +136,8 @@ impl Disk {
             confs: confs.collect(),
             last: self.last(),
             last_time_ms: self.entries.last().map_or(0, |entry| entry.time_ms),
+            base: self.base,
+            snapshot: meta_of(&self.snapshot),
             ..Recovered::default()
         }
     }
@@ -119,6 +152,17 @@ fn conf_of(entry: &Entry) -> Option<ConfState> {
     let is_change = entry.kind == EntryKind::Membership;
     let payload = is_change.then_some(&entry.payload)?;
     ConfChange::decode(payload).ok().map(|change| change.conf)
+}
+
+/// What a snapshot stands for that has the effects of these entries.
+fn meta_of(snapshot: &[Entry]) -> Option<SnapshotMeta> {
+    let last = snapshot.last()?.id;
+    let conf = snapshot.iter().rev().find_map(conf_of);
+    Some(SnapshotMeta {
+        last,
+        time_ms: 0,
+        conf: conf.unwrap_or_else(|| ConfState::of_voters((1..=3).map(NodeId))),
+    })
 }
 
 /// The change of members that can be made about a node. There are always two voters or three, so
@@ -139,6 +183,7 @@ fn change_about(id: NodeId, conf: &ConfState) -> Option<MembershipChange> {
 struct Write {
     id: WriteId,
     hard_state: Option<HardState>,
+    base: Option<EntryId>,
     truncate_from: Option<LogIndex>,
     entries: Vec<Entry>,
     messages: Vec<Envelope>,
@@ -197,6 +242,24 @@ impl Node {
         disk.entries
     }
 
+    /// The disk will have the log that the replica holds.
+    fn check_disk(&self) -> Result<(), String> {
+        if self.disk.snapshot.is_empty() {
+            return Ok(());
+        }
+        let log = self.log();
+        let (held, written) = (self.raft.status().last, log.last().map(|entry| entry.id));
+        let is_gapless = (1..)
+            .zip(&log)
+            .all(|(index, entry)| entry.id.index.0 == index);
+        match is_gapless && written == Some(held) {
+            true => Ok(()),
+            false => Err(format!(
+                "its log ends with {held}, and on the disk with {written:?}"
+            )),
+        }
+    }
+
     /// The ways in which a crash can end.
     pub(super) fn crashes(&self) -> Vec<Input> {
         let mut ways = Vec::new();
@@ -225,11 +288,12 @@ impl Node {
             let Write {
                 id: _,
                 hard_state,
+                base,
                 truncate_from,
                 entries,
                 messages,
             } = write;
-            (hard_state, truncate_from, entries, messages).hash(hasher);
+            (hard_state, base, truncate_from, entries, messages).hash(hasher);
         }
         self.starts.hash(hasher);
     }
@@ -239,6 +303,7 @@ impl Node {
         &self,
         input: Input,
         message: Option<&Envelope>,
+        snapshot: Option<&[Entry]>,
         scope: &Scope,
     ) -> Reaction {
         let mut reaction = Reaction {
@@ -249,11 +314,11 @@ impl Node {
             broken: None,
         };
         let done = catch_unwind(AssertUnwindSafe(|| {
-            reaction.take(input, message, scope)?;
+            reaction.take(input, message, snapshot, scope)?;
             reaction.node.raft.check_invariants();
             reaction.drain(scope);
             reaction.node.raft.check_invariants();
-            Ok(())
+            reaction.node.check_disk()
         }));
         reaction.broken = match done {
             Ok(Ok(())) => None,
@@ -277,6 +342,7 @@ impl Reaction {
         &mut self,
         input: Input,
         message: Option<&Envelope>,
+        snapshot: Option<&[Entry]>,
         scope: &Scope,
     ) -> Result<(), String> {
         let raft = &mut self.node.raft;
@@ -307,9 +373,30 @@ impl Reaction {
                 }
             }
             Input::Reset(peer) => raft.peer_reset(NodeId(u64::from(peer))),
+            Input::Snapshot => self.take_snapshot(),
+            Input::Install(_) => self.install(snapshot.expect("an installation has a snapshot")),
             Input::Crash { written, torn } => return self.crash(written, torn, scope),
         }
         Ok(())
+    }
+
+    fn take_snapshot(&mut self) {
+        let node = &mut self.node;
+        let meta = node.raft.snapshot_meta(0);
+        let mut entries = node.log();
+        entries.truncate(position(meta.last.index.next()));
+        node.disk.snapshot = entries;
+        let cut_to = meta.last.index;
+        node.raft.snapshot_taken(meta, cut_to);
+    }
+
+    fn install(&mut self, snapshot: &[Entry]) {
+        let node = &mut self.node;
+        if let Some(meta) = meta_of(snapshot)
+            && node.raft.install_snapshot(meta)
+        {
+            node.disk.snapshot = snapshot.to_vec();
+        }
     }
 
     /// The oldest write is durable.
@@ -395,7 +482,7 @@ impl Reaction {
         let Persist {
             write,
             hard_state,
-            base: _,
+            base,
             truncate_from,
             entries,
             sync: _,
@@ -404,6 +491,7 @@ impl Reaction {
         self.node.writes.push_back(Write {
             id: write,
             hard_state,
+            base,
             truncate_from,
             entries,
             messages,
@@ -461,6 +549,9 @@ pub(super) struct Facts {
     /// The vote on the disk in that term; 0 for none.
     pub(super) disk_vote: u8,
     pub(super) writes: u8,
+    pub(super) applied: u8,
+    /// How many entries the snapshot stands for.
+    pub(super) snapshot: u8,
 }
 
 impl Facts {
@@ -480,6 +571,8 @@ impl Facts {
             disk_term: small(disk_term.0),
             disk_vote: of(disk_vote),
             writes: small(node.writes.len() as u64),
+            applied: small(raft.applied_index().0),
+            snapshot: small(node.disk.snapshot.len() as u64),
         }
     }
 

@@ -63,6 +63,10 @@ pub struct Scope {
     pub changes: u8,
     /// Connections that are reset, in all.
     pub resets: u8,
+    /// Snapshots taken in all, each of what its node has applied; its log is cut right behind it.
+    pub snapshots: u8,
+    /// Snapshots installed in all: that of any node, on any other that it is news for, at any time.
+    pub installs: u8,
     /// Messages under way at once, at most [`Scope::MESSAGES_MAX`]. When there are more, some are lost:
     /// every choice of them is tried.
     pub messages_max: u8,
@@ -100,6 +104,8 @@ impl Scope {
         transfers: 0,
         changes: 0,
         resets: 0,
+        snapshots: 0,
+        installs: 0,
         messages_max: 4,
         writes_max: 0,
         single_entry_appends: false,
@@ -227,6 +233,22 @@ impl Scope {
             timeouts: 1,
             changes: 2,
             messages_max: 3,
+            ..Scope::NOTHING
+        },
+        Scope {
+            name: "installation",
+            about: "a snapshot for a node whose log is longer and contradicts it, on slow disks, with a crash",
+            start: Start::Logs {
+                term: 2,
+                committed: 1,
+                logs: [&[1, 2], &[1, 2], &[1, 1, 1, 1]],
+            },
+            timeouts: 1,
+            crashes: 1,
+            snapshots: 1,
+            installs: 1,
+            messages_max: 2,
+            writes_max: 1,
             ..Scope::NOTHING
         },
         Scope {

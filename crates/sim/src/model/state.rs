@@ -52,10 +52,12 @@ pub(super) struct Spent {
     pub(super) transfers: u8,
     pub(super) resets: u8,
     pub(super) changes: u8,
+    pub(super) snapshots: u8,
+    pub(super) installs: u8,
 }
 
 impl Spent {
-    fn to_bytes(self) -> [u8; 9] {
+    fn to_bytes(self) -> [u8; 11] {
         let Spent {
             timeouts,
             proposals,
@@ -66,9 +68,12 @@ impl Spent {
             transfers,
             resets,
             changes,
+            snapshots,
+            installs,
         } = self;
         [
             timeouts, proposals, reads, beats, crashes, duplicates, transfers, resets, changes,
+            snapshots, installs,
         ]
     }
 }
@@ -288,6 +293,7 @@ impl Group {
         }
         for id in 1..=3 {
             self.inputs(state, id, &mut steps);
+            self.installs(state, id, &mut steps);
         }
         let mut states = Vec::new();
         for step in steps {
@@ -317,6 +323,7 @@ impl Group {
             transfers,
             changes,
             resets,
+            snapshots,
             terms_max,
             elections,
             start,
@@ -362,12 +369,30 @@ impl Group {
         if spent.resets < resets && facts.leader != 0 && facts.leader != id {
             may(Input::Reset(facts.leader));
         }
+        if spent.snapshots < snapshots && facts.applied > facts.snapshot {
+            may(Input::Snapshot);
+        }
         if spent.crashes < crashes {
             self.tables
                 .node(state.node(id))
                 .crashes()
                 .into_iter()
                 .for_each(may);
+        }
+    }
+
+    /// The snapshots that may arrive at a node. Whether their owner leads and was asked is not looked at:
+    /// a snapshot may be late, and come from one that leads no more.
+    fn installs(&mut self, state: &State, id: u8, steps: &mut Vec<Step>) {
+        if state.spent.installs >= self.scope.installs {
+            return;
+        }
+        for from in (1..=3).filter(|&from| from != id) {
+            let facts = self.tables.facts(state.node(from));
+            if facts.snapshot > self.tables.facts(state.node(id)).commit {
+                let snapshot = self.tables.snapshot(state.node(from));
+                steps.push(Step::of(id, Input::Install(snapshot)));
+            }
         }
     }
 
@@ -461,6 +486,8 @@ fn spend(spent: &mut Spent, step: Step) {
         Input::Transfer(_) => spent.transfers += 1,
         Input::Change(_) => spent.changes += 1,
         Input::Reset(_) => spent.resets += 1,
+        Input::Snapshot => spent.snapshots += 1,
+        Input::Install(_) => spent.installs += 1,
         Input::Crash { .. } => spent.crashes += 1,
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use raft::{AppendOutcome, Envelope, Message};
+use raft::{AppendOutcome, Entry, Envelope, Message};
 use siphasher::sip::SipHasher13;
 
 use crate::model::node::{Facts, Input, Node};
@@ -122,6 +122,7 @@ pub(super) struct Tables {
     messages: Vec<Envelope>,
     message_facts: Vec<MessageFacts>,
     message_ids: HashMap<Envelope, MessageId>,
+    snapshots: Vec<Vec<Entry>>,
     outcomes: Vec<Outcome>,
     reactions: HashMap<(u32, Input), u32, BuildHasherDefault<Mix>>,
 }
@@ -136,6 +137,7 @@ impl Tables {
             messages: Vec::new(),
             message_facts: Vec::new(),
             message_ids: HashMap::new(),
+            snapshots: Vec::new(),
             outcomes: Vec::new(),
             reactions: HashMap::default(),
         }
@@ -195,6 +197,17 @@ impl Tables {
         number
     }
 
+    /// The number of a node's snapshot.
+    pub(super) fn snapshot(&mut self, node: u32) -> u16 {
+        let snapshot = &self.nodes[node as usize].disk.snapshot;
+        let known = self.snapshots.iter().position(|known| known == snapshot);
+        let number = known.unwrap_or_else(|| {
+            self.snapshots.push(snapshot.clone());
+            self.snapshots.len() - 1
+        });
+        u16::try_from(number).expect("a scope with fewer snapshots")
+    }
+
     /// What the node does with the input.
     pub(super) fn react(&mut self, node: u32, input: Input) -> u32 {
         if let Some(&known) = self.reactions.get(&(node, input)) {
@@ -204,7 +217,12 @@ impl Tables {
             Input::Deliver(message) => Some(&self.messages[usize::from(message)]),
             _ => None,
         };
-        let reaction = self.nodes[node as usize].react(input, message, &self.scope);
+        let snapshot = match input {
+            Input::Install(snapshot) => self.snapshots.get(usize::from(snapshot)),
+            _ => None,
+        };
+        let snapshot = snapshot.map(Vec::as_slice);
+        let reaction = self.nodes[node as usize].react(input, message, snapshot, &self.scope);
         let sent = reaction
             .sent
             .into_iter()

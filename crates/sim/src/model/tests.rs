@@ -188,6 +188,24 @@ fn a_reset_of_one_connection_is_safe() {
 }
 
 #[test]
+fn an_installation_over_a_log_that_contradicts_it_is_safe() {
+    holds(narrow("installation", |_| ()), 3, 3);
+}
+
+#[test]
+fn a_log_that_contradicts_what_was_installed_is_not_kept() {
+    for canary in [
+        Canary::InstallKeepsConflictingLog,
+        Canary::BaseKeepsOtherTail,
+    ] {
+        let found = caught(canary, narrow("installation", |_| ()));
+        assert_eq!(found.violation.property, "sound-inputs", "{canary:?}");
+        let installs = |line: &String| line.contains("has received a snapshot");
+        assert!(found.trace.iter().any(installs), "{:#?}", found.trace);
+    }
+}
+
+#[test]
 fn a_run_prints_a_row_for_each_scope() {
     let scopes = [
         narrow("takeover", |scope| scope.timeouts = 0),

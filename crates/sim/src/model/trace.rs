@@ -60,6 +60,8 @@ fn tell(group: &Group, step: Step) -> String {
         Input::Transfer(to) => format!("{node} is to hand over to n{to}"),
         Input::Change(about) => format!("{node} is asked for a change of n{about}"),
         Input::Reset(peer) => format!("{node}'s connection to n{peer} is reset"),
+        Input::Snapshot => format!("{node} takes a snapshot, and cuts its log behind it"),
+        Input::Install(_) => format!("{node} has received a snapshot"),
         Input::Crash { written, torn } => {
             let torn = match torn {
                 Torn::Nothing => "",

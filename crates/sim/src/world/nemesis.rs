@@ -44,6 +44,8 @@ pub(super) enum Undo {
     Kill(usize),
     /// No fault ends: an operator asks for something.
     Ask(FaultClass, Request),
+    /// No fault ends: the power fails, be a process running or not.
+    Power(usize),
 }
 
 /// A cut that lasts longer is noticed by the shell, which makes a new connection afterwards.
@@ -338,7 +340,14 @@ impl World {
         self.struck(class, &[node], String::new);
         match class {
             F::Crash => match self.below(class, 3) {
-                0 => self.kill(node, Crash::Process),
+                0 => {
+                    self.kill(node, Crash::Process);
+                    if self.below(class, 2) == 0 {
+                        // Before the next process has made durable what this one has not.
+                        let after_us = self.lasts_us(class, 1_000, 500_000);
+                        self.undo_later(after_us, Undo::Power(node));
+                    }
+                }
                 _ => {
                     let outputs = self.below(class, 12) as u32;
                     self.nodes[node].crash_at_output = Some(outputs);
@@ -623,6 +632,26 @@ impl World {
                     self.kill(node, how);
                 }
             }
+            Undo::Power(node) => self.power_fails(node),
+        }
+    }
+
+    /// The power of a machine fails. One on which no process runs loses what the last one did not sync.
+    fn power_fails(&mut self, node: usize) {
+        if self.is_healing {
+            return;
+        }
+        let how = self.power_failure(node);
+        let place = &self.nodes[node];
+        if place.process.is_some() {
+            self.kill(node, how);
+        } else if place.down == Down::Restarts {
+            place.vfs.crash(how);
+            let id = place.id;
+            self.show(|| TraceKind::Ended {
+                node: id,
+                text: format!("the power fails while no process runs ({how:?})"),
+            });
         }
     }
 
