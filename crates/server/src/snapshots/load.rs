@@ -39,13 +39,11 @@ pub(crate) enum LoadError {
 
 impl LoadError {
     /// Whether the file is of no use to anybody, so that an older one is to be tried. A file that
-    /// a newer release wrote, or of another cluster, is good, and the mistake is to start on it.
+    /// a newer release wrote, or of another cluster, is good, and the mistake is to start on it. One that
+    /// the system does not read now is perhaps good, too: nothing is known of it.
     pub(crate) fn is_damage(&self) -> bool {
         match self {
-            LoadError::File(error) => !matches!(
-                error,
-                SnapshotError::NewerVersion { .. } | SnapshotError::OtherCluster { .. }
-            ),
+            LoadError::File(error) => matches!(error, SnapshotError::Damaged { .. }),
             LoadError::State { source, .. } => !source.is_newer(),
             LoadError::Contradiction { .. } => true,
             LoadError::Stopped => false,

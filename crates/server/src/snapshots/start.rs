@@ -10,7 +10,8 @@
 //!
 //! The second row is `raft`'s to carry out. A damaged snapshot, and one that is whole and holds no state, is
 //! passed over, so that an older one, or none, takes its place in the table; it stays on disk under
-//! another name. One that a newer release wrote is not: what the log holds behind it is newer, too.
+//! another name. One that a newer release wrote is not: what the log holds behind it is newer, too. Nor is
+//! one that the system does not read: it may be good, and the node is started again when it can be read.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -52,6 +53,13 @@ pub enum SnapshotStartError {
     /// The directory cannot be used, or a file in it is not this node's or too new.
     #[error("{0}")]
     File(#[from] SnapshotError),
+    /// The system does not read a file.
+    #[error(
+        "cannot read a snapshot: {0}; nothing was changed, try again; if the disk does not give the file \
+         back any more, replace this node by `quorate serve --join HOST:PORT --replace ID` with an empty \
+         --data-dir"
+    )]
+    CannotRead(SnapshotError),
     /// A whole file that this release cannot load.
     #[error("{reason}; if a newer release wrote it, start that one")]
     Unreadable {
@@ -117,6 +125,9 @@ pub(crate) fn open(
                     path,
                     reason: error.to_string(),
                 });
+            }
+            Err(LoadError::File(error @ SnapshotError::Io { .. })) => {
+                return Err(SnapshotStartError::CannotRead(error));
             }
             Err(LoadError::File(error)) => return Err(error.into()),
             Err(error) => {

@@ -382,3 +382,22 @@ fn a_start_refuses_a_snapshot_that_a_newer_release_wrote() {
     assert!(refused.contains("newer"), "{refused}");
     assert_eq!(directory.list().expect("listed").len(), 1);
 }
+
+#[test]
+fn a_start_does_not_pass_over_a_snapshot_that_cannot_be_read_now() {
+    let disk = MemVfs::new(1);
+    let vfs: Arc<dyn vfs::Vfs> = Arc::new(disk.clone());
+    let directory =
+        Directory::open(Arc::clone(&vfs), Path::new("/snapshots")).expect("a directory");
+    let file = write_file(&directory);
+    disk.inject(OperationKind::Read, 1, Fault::Io);
+    let failed = super::open(vfs, directory.path(), SCOPE).err();
+    let failed = failed.expect("nobody knows what it holds").to_string();
+    let path = file.path.display().to_string();
+    assert!(failed.starts_with("cannot read"), "{failed}");
+    assert!(
+        failed.contains(&path) && failed.contains("try again"),
+        "{failed}"
+    );
+    assert_eq!(directory.list().expect("listed").len(), 1);
+}
