@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use kv::{Frozen, LoadError};
 use raft::SnapshotMeta;
+use snapshot::Unloadable;
 
 use crate::head::{Head, HeadError};
 use crate::machine::Machine;
@@ -29,6 +30,41 @@ pub struct SnapshotLoader {
     head: Head,
     keys: kv::SnapshotLoader,
     bytes: u64,
+}
+
+/// A file is a state of this replica if its head is of the entry that its header names.
+impl snapshot::Load for SnapshotLoader {
+    type State = LoadedSnapshot;
+
+    fn begin(meta: &snapshot::Meta) -> Result<Self, Unloadable> {
+        let loader = SnapshotLoader::new(&meta.head)?;
+        let last = loader.meta().last;
+        if (last.index.0, last.term.0) == (meta.index, meta.term) {
+            return Ok(loader);
+        }
+        let reason = format!(
+            "its head is of entry {} of term {}, its header of entry {} of term {}",
+            last.index, last.term, meta.index, meta.term
+        );
+        Err(SnapshotError::new(reason).into())
+    }
+
+    fn block(&mut self, block: &[u8]) -> Result<(), Unloadable> {
+        Ok(SnapshotLoader::block(self, block)?)
+    }
+
+    fn finish(self) -> Result<LoadedSnapshot, Unloadable> {
+        Ok(SnapshotLoader::finish(self)?)
+    }
+}
+
+impl From<SnapshotError> for Unloadable {
+    fn from(error: SnapshotError) -> Self {
+        Unloadable {
+            reason: error.reason,
+            is_newer: error.is_newer,
+        }
+    }
 }
 
 /// A state that was read back, for [`crate::Replica::new`] or [`crate::Replica::install`].

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use raft::{EntryId, HardState, LogIndex, NodeId, Term};
-use replica::storage;
-use snapshot::{Directory, Found, Reader, SnapshotError, Writer};
+use replica::{SnapshotLoader, storage};
+use snapshot::{Choice, Directory, Found, Misfit, Position, Reader, SnapshotError, Writer};
 use thiserror::Error;
 use vfs::{StdVfs, Vfs};
 use wal::data_dir::{DataDir, IdentityFile, LockedToRead};
@@ -50,6 +50,17 @@ pub enum RebirthError {
         /// Where the log begins.
         base: u64,
     },
+    /// Snapshot and log are not of one history.
+    #[error(
+        "{}: the newest snapshot ends with entry {index}, and the log knows that entry by another term: one of \
+         them is not this node's", path.display()
+    )]
+    OtherHistory {
+        /// The directory.
+        path: PathBuf,
+        /// Where they should meet.
+        index: u64,
+    },
     /// The data directory cannot be used.
     #[error("{0}")]
     DataDir(#[from] DataDirError),
@@ -73,6 +84,16 @@ pub enum RebirthError {
         /// What it says.
         source: io::Error,
     },
+}
+
+impl RebirthError {
+    fn of(misfit: Misfit, path: &Path, base: u64) -> RebirthError {
+        let path = path.to_path_buf();
+        match misfit {
+            Misfit::Gap => RebirthError::Gap { path, base },
+            Misfit::OtherHistory { .. } => RebirthError::OtherHistory { path, index: base },
+        }
+    }
 }
 
 /// What a node of a lost cluster has.
@@ -127,21 +148,18 @@ impl Remains {
         )?;
         let log = recovery.groups.get(&GROUP.0).cloned().unwrap_or_default();
         let snapshots = Directory::existing(Arc::clone(&vfs), &data_dir.snapshots_path())?;
-        let snapshot = match snapshots {
-            Some(directory) => directory.look_for_good(identity.cluster, GROUP.0)?.good,
-            None => None,
+        let scope = (identity.cluster, GROUP.0);
+        let choice = match snapshots {
+            Some(directory) => directory.choose::<SnapshotLoader>(scope, &mut |_, _| true)?,
+            None => Choice::default(),
         };
         let recovered = storage::recovered(Some(&log))?;
-        if snapshot.is_none() && log.last.1 == 0 {
+        if choice.found.is_none() && log.last.1 == 0 {
             return Err(empty());
         }
-        let held = snapshot.as_ref().map_or(0, |found| found.meta.index);
-        if log.base.1 > held {
-            return Err(RebirthError::Gap {
-                path: path.to_path_buf(),
-                base: log.base.1,
-            });
-        }
+        let (term, index) = log.base;
+        let judged = choice.judge(Position { term, index });
+        judged.map_err(|misfit| RebirthError::of(misfit, path, index))?;
         let former = charter.as_ref().map_or(0, |charter| charter.former_cluster);
         Ok(Remains {
             vfs,
@@ -155,7 +173,7 @@ impl Remains {
             },
             wal,
             log,
-            snapshot,
+            snapshot: choice.found,
             hard_state: recovered.hard_state,
             _data_dir: data_dir,
         })

@@ -174,7 +174,12 @@ impl Server {
         };
         let client_addr = replica_config.client_addr.clone();
         let newest = snapshots.last();
-        let mut replica = Replica::new(replica_config, recovered, snapshots.loaded, clock.now())?;
+        let mut replica = Replica::new(
+            replica_config,
+            recovered,
+            snapshots.choice.state,
+            clock.now(),
+        )?;
         replica.log_recovered(&places);
 
         let poll = Poll::new().map_err(ServeError::system("create an event queue"))?;
@@ -588,7 +593,11 @@ fn check_peer_port(
 ) -> Result<(), ServeError> {
     let node = NodeId(identity.node);
     let of_log = recovered.confs.last().map(|(_, conf)| conf);
-    let of_snapshot = snapshots.loaded.as_ref().map(|loaded| &loaded.meta.conf);
+    let of_snapshot = snapshots
+        .choice
+        .state
+        .as_ref()
+        .map(|loaded| &loaded.meta.conf);
     let conf = of_log.or(of_snapshot);
     let has_peers = conf.is_some_and(|conf| conf.members().iter().any(|id| *id != node));
     if has_peers && !config.serves_peers() {

@@ -11,7 +11,7 @@ use crate::format::{
     DAMAGED_SUFFIX, WRITING_SUFFIX, finished_name, finished_position, receiving_file,
 };
 use crate::writer::publish;
-use crate::{DamageKind, FileId, Meta, SnapshotError, verify};
+use crate::{FileId, Meta, SnapshotError};
 
 /// A directory of snapshot files, and nothing else. Clones are handles to the same one.
 #[derive(Clone)]
@@ -47,33 +47,6 @@ impl Found {
     }
 }
 
-/// What [`Directory::newest_good`] found.
-#[derive(Debug, Default)]
-pub struct Newest {
-    /// The newest file that is good.
-    pub good: Option<Found>,
-    /// Newer ones that are not, the newest first: a warning to be shown.
-    pub refused: Vec<Refused>,
-}
-
-/// What [`Directory::look_for_good`] saw.
-#[derive(Debug, Default)]
-pub struct Seen {
-    /// The newest file that is good.
-    pub good: Option<Found>,
-    /// Newer ones that are not, the newest first, and what is wrong with each.
-    pub damaged: Vec<(PathBuf, SnapshotError)>,
-}
-
-/// A file that is damaged or cannot be read, and was set aside.
-#[derive(Debug)]
-pub struct Refused {
-    /// What is wrong; it names the file as it was called.
-    pub error: SnapshotError,
-    /// Its name now. It stays until a newer one is set aside.
-    pub set_aside: PathBuf,
-}
-
 impl Directory {
     /// The snapshots in this directory, which is created if it is missing.
     pub fn open(vfs: Arc<dyn Vfs>, path: &Path) -> Result<Directory, SnapshotError> {
@@ -105,51 +78,6 @@ impl Directory {
         Ok(files)
     }
 
-    /// The newest file of this group whose every byte is good.
-    ///
-    /// Newer ones that are damaged are renamed, so that nothing takes them for snapshots or removes
-    /// them, and are named in the result. A file of another cluster or of a newer format, or one that
-    /// cannot be read now, is an error: falling back to an older state is not this function's to decide.
-    pub fn newest_good(&self, cluster: u64, group: u64) -> Result<Newest, SnapshotError> {
-        let Seen { good, damaged } = self.look_for_good(cluster, group)?;
-        let mut refused = Vec::new();
-        for (path, error) in damaged {
-            let set_aside = self.set_aside(&path)?;
-            refused.push(Refused { error, set_aside });
-        }
-        Ok(Newest { good, refused })
-    }
-
-    /// Like [`Directory::newest_good`], and changes nothing: damaged files stay where they are, and are
-    /// told with what is wrong with each.
-    pub fn look_for_good(&self, cluster: u64, group: u64) -> Result<Seen, SnapshotError> {
-        let mut damaged = Vec::new();
-        for (index, term, path) in self.list()? {
-            match self.check(&path, (index, term)) {
-                Ok(found) if (found.meta.cluster, found.meta.group) != (cluster, group) => {
-                    return Err(SnapshotError::OtherCluster {
-                        path,
-                        cluster,
-                        group,
-                        found_cluster: found.meta.cluster,
-                        found_group: found.meta.group,
-                    });
-                }
-                Ok(found) => {
-                    let good = Some(found);
-                    return Ok(Seen { good, damaged });
-                }
-                // What cannot be read at this moment need not be damaged.
-                Err(error @ (SnapshotError::NewerVersion { .. } | SnapshotError::Io { .. })) => {
-                    return Err(error);
-                }
-                Err(error) => damaged.push((path, error)),
-            }
-        }
-        let good = None;
-        Ok(Seen { good, damaged })
-    }
-
     /// Renames a file that turned out to be damaged, so that it is not used. It is kept for whoever wants
     /// to look at it, and older ones that were set aside before are removed: a disk that damages
     /// one snapshot after the other must not be filled with them. Returns its new name.
@@ -169,9 +97,8 @@ impl Directory {
     }
 
     /// Removes the finished files of positions before `index`, oldest first, and what was received of
-    /// files that the newest one reaches as far as; returns what they were called. To be called when a
-    /// newer one is durable and the log says so.
-    pub fn remove_older_than(&self, index: u64) -> Result<Vec<PathBuf>, SnapshotError> {
+    /// files that the newest one reaches as far as; returns what they were called.
+    pub(crate) fn remove_older_than(&self, index: u64) -> Result<Vec<PathBuf>, SnapshotError> {
         let files = self.list()?;
         let newest = files.first().map_or(0, |(newest, _, _)| *newest);
         let older = files.into_iter().rev();
@@ -181,8 +108,8 @@ impl Directory {
         Ok(removed)
     }
 
-    /// Removes all finished files but the newest, and returns what they were called: while the disk is
-    /// full, room is worth more than a second file to fall back on.
+    /// Removes all finished files but the newest, and returns what they were called: a disk that
+    /// is full may hold what a crash has left.
     pub fn make_room(&self) -> Result<Vec<PathBuf>, SnapshotError> {
         match self.list()?.first() {
             Some((newest, _, _)) => self.remove_older_than(*newest),
@@ -254,19 +181,6 @@ impl Directory {
     /// The disk that it is on.
     pub fn vfs(&self) -> &Arc<dyn Vfs> {
         &self.vfs
-    }
-
-    fn check(&self, path: &Path, position: (u64, u64)) -> Result<Found, SnapshotError> {
-        let report = verify(self.vfs.as_ref(), path)?;
-        if position != (report.meta.index, report.meta.term) {
-            return Err(SnapshotError::damaged(path, 0, DamageKind::Name));
-        }
-        Ok(Found {
-            meta: report.meta,
-            path: path.to_path_buf(),
-            bytes: report.bytes,
-            checksum: report.checksum,
-        })
     }
 
     pub(crate) fn names(&self) -> Result<Vec<String>, SnapshotError> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::{Damage, DamageKind};
+use crate::{Damage, DamageKind, Unloadable};
 
 /// Why a snapshot file cannot be written, read or listed.
 #[derive(Debug, Error)]
@@ -18,6 +18,22 @@ pub enum SnapshotError {
         path: PathBuf,
         /// What is damaged.
         damage: Damage,
+    },
+    /// Disk or peer: every byte is as it was written, and they do not make up a state.
+    #[error("{}: {reason}", path.display())]
+    NoState {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Caller: the file is sound, and its state is of a newer version of this software.
+    #[error("{}: {reason}; if a newer release wrote it, start that one", path.display())]
+    NewerState {
+        /// The file.
+        path: PathBuf,
+        /// What is newer.
+        reason: String,
     },
     /// Caller: the file is of a newer version of this software.
     #[error(
@@ -84,6 +100,25 @@ impl SnapshotError {
     pub fn is_not_found(&self) -> bool {
         let is_missing = |source: &io::Error| source.kind() == io::ErrorKind::NotFound;
         matches!(self, SnapshotError::Io { source, .. } if is_missing(source))
+    }
+
+    /// Whether the file is of no use to anybody, so that an older one may be tried. A file that a
+    /// newer release wrote, or of another cluster, is good, and the mistake is to use it here. One that
+    /// the system does not read now is perhaps good, too: nothing is known of it.
+    pub fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            SnapshotError::Damaged { .. } | SnapshotError::NoState { .. }
+        )
+    }
+
+    pub(crate) fn unloadable(path: &Path, unloadable: Unloadable) -> SnapshotError {
+        let Unloadable { reason, is_newer } = unloadable;
+        let path = path.to_path_buf();
+        match is_newer {
+            true => SnapshotError::NewerState { path, reason },
+            false => SnapshotError::NoState { path, reason },
+        }
     }
 
     pub(crate) fn damaged(path: &Path, offset: u64, kind: DamageKind) -> SnapshotError {

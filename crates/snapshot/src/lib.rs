@@ -26,9 +26,11 @@
 
 pub mod format;
 
+mod choice;
 mod damage;
 mod directory;
 mod error;
+mod load;
 mod reader;
 mod receiver;
 mod source;
@@ -36,9 +38,11 @@ mod writer;
 
 use bytes::Bytes;
 
+pub use choice::{Choice, Misfit, PassedOver, Position, Settled};
 pub use damage::{Damage, DamageKind};
-pub use directory::{Directory, Found, Newest, Refused, Seen};
+pub use directory::{Directory, Found};
 pub use error::SnapshotError;
+pub use load::{Load, Unloadable, load};
 pub use reader::{Reader, Report, Watch, identify, verify, verify_watched};
 pub use receiver::{ReceiveError, Received, Receiver};
 pub use source::Source;

@@ -10,7 +10,7 @@ use crate::format::{
     BLOCK_BYTES_MAX, END_BODY_BYTES, End, FORMAT_VERSION, HEAD_BYTES_MAX, HEADER_BYTES, Header,
     RECORD_HEADER_BYTES, RecordHeader, RecordKind,
 };
-use crate::{DamageKind, FileId, Meta, SnapshotError};
+use crate::{DamageKind, FileId, Found, Meta, SnapshotError};
 
 /// The bytes that are read at once.
 const READ_BYTES: usize = 256 << 10;
@@ -50,6 +50,15 @@ impl Report {
             checksum: self.checksum,
         }
     }
+
+    pub(crate) fn at(self, path: PathBuf) -> Found {
+        Found {
+            meta: self.meta,
+            path,
+            bytes: self.bytes,
+            checksum: self.checksum,
+        }
+    }
 }
 
 /// Hears, a block at a time, how many of how many bytes of a file were read, and says whether to go on.
@@ -76,12 +85,7 @@ pub fn verify_watched(
             return Err(SnapshotError::Stopped);
         }
     }
-    Ok(Report {
-        meta,
-        blocks: reader.block_count,
-        bytes: reader.offset(),
-        checksum: reader.chain,
-    })
+    Ok(reader.report(meta))
 }
 
 /// Which file this is, by its header and its end: without reading what is between. Whoever is sent the
@@ -207,6 +211,16 @@ impl Reader {
     /// The number of blocks so far.
     pub fn block_count(&self) -> u64 {
         self.block_count
+    }
+
+    /// What was read, once the end was.
+    pub(crate) fn report(self, meta: Meta) -> Report {
+        Report {
+            meta,
+            blocks: self.block_count,
+            bytes: self.offset(),
+            checksum: self.chain,
+        }
     }
 
     pub(crate) fn header(&self) -> &Header {

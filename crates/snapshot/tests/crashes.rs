@@ -2,7 +2,9 @@
 
 mod common;
 
-use common::{CLUSTER, GROUP, blocks_of, meta, read_all, try_directory, try_write, write};
+use common::{
+    blocks_of, choose, meta, read_all, remove_older_than, try_directory, try_write, write,
+};
 use snapshot::{Directory, FileId, ReceiveError, Receiver, SnapshotError, Source};
 use vfs::{Crash, MemVfs, Vfs};
 
@@ -56,10 +58,14 @@ fn crash_everywhere(prepare: impl Fn() -> MemVfs, script: impl Fn(&MemVfs, &mut 
 fn judge(disk: &MemVfs, progress: Progress, context: &str) {
     let directory = try_directory(disk, "/snapshots").expect("the power is back");
     directory.remove_temporary().expect("the power is back");
-    let newest = directory.newest_good(CLUSTER, GROUP).expect("readable");
-    assert!(newest.refused.is_empty(), "{context}: {:?}", newest.refused);
+    let newest = choose(&directory).expect("readable");
+    assert!(
+        newest.passed_over.is_empty(),
+        "{context}: {:?}",
+        newest.passed_over
+    );
     let found = newest
-        .good
+        .found
         .unwrap_or_else(|| panic!("{context}: no snapshot"));
     let index = found.meta.index;
     assert!(
@@ -79,8 +85,8 @@ fn judge(disk: &MemVfs, progress: Progress, context: &str) {
     // Whoever found it builds on it: it does not go with the next loss of power.
     disk.crash(Crash::LoseUnsynced);
     let directory = try_directory(disk, "/snapshots").expect("the power is back");
-    let again = directory.newest_good(CLUSTER, GROUP).expect("readable");
-    let again = again.good.map(|found| found.meta.index);
+    let again = choose(&directory).expect("readable");
+    let again = again.found.map(|found| found.meta.index);
     assert_eq!(again, Some(index), "{context}, and the power failed");
 }
 
@@ -101,8 +107,8 @@ fn a_snapshot_that_a_dead_process_has_renamed_stays_when_the_power_fails() {
     disk.crash(Crash::Process);
     for crash in [Crash::LoseUnsynced, Crash::Process] {
         let directory = try_directory(&disk, "/snapshots").expect("the power is back");
-        let newest = directory.newest_good(CLUSTER, GROUP).expect("readable");
-        let index = newest.good.map(|found| found.meta.index);
+        let newest = choose(&directory).expect("readable");
+        let index = newest.found.map(|found| found.meta.index);
         assert_eq!(index, Some(9), "before {crash:?}");
         disk.crash(crash);
     }
@@ -117,7 +123,7 @@ fn with_an_old_snapshot() -> MemVfs {
 
 fn remove_the_old_one(directory: &Directory, progress: &mut Progress) -> Result<(), SnapshotError> {
     *progress = Progress::Durable;
-    directory.remove_older_than(9)?;
+    remove_older_than(&directory, 9)?;
     *progress = Progress::Removed;
     Ok(())
 }
@@ -144,7 +150,7 @@ fn a_crash_in_each_operation_of_receiving_leaves_the_old_snapshot_or_the_new() {
     crash_everywhere(prepare, |disk, progress| {
         let mut script = || -> Result<(), ReceiveError> {
             let sender = try_directory(disk, "/sender")?;
-            let sent = sender.newest_good(CLUSTER, GROUP)?.good.expect("prepared");
+            let sent = choose(&sender)?.found.expect("prepared");
             let source = Source::open(disk, &sent)?;
             let directory = try_directory(disk, "/snapshots")?;
             receive(&directory, &source, source.id())?;
@@ -174,8 +180,8 @@ fn a_reception_goes_on_after_each_crash() {
             let directory = common::directory(&disk, "/snapshots");
             receive(&directory, &source, source.id())
                 .unwrap_or_else(|error| panic!("operation {operation}, {crash:?}: {error}"));
-            let newest = directory.newest_good(CLUSTER, GROUP).expect("readable");
-            assert_eq!(newest.good.map(|found| found.id()), Some(sent.id()));
+            let newest = choose(&directory).expect("readable");
+            assert_eq!(newest.found.map(|found| found.id()), Some(sent.id()));
         }
         if finished == CRASHES.len() {
             return;
@@ -192,11 +198,13 @@ fn a_crash_while_a_damaged_file_is_set_aside_leaves_it_under_one_of_the_names() 
             let damaged = write(&directory, 9, &blocks_of(9));
             disk.flip_bit(&damaged.path, 100, 0).expect("inside");
             disk.halt_at_operation(disk.operations() + operation);
-            let _ = directory.newest_good(CLUSTER, GROUP);
+            let choice = choose(&directory).expect("readable");
+            let _ = choice.settle(&directory, 0);
             disk.crash(crash);
             let directory = common::directory(&disk, "/snapshots");
-            let newest = directory.newest_good(CLUSTER, GROUP).expect("readable");
-            assert_eq!(newest.good.map(|found| found.meta.index), Some(5));
+            let newest = choose(&directory).expect("readable");
+            newest.settle(&directory, 0).expect("the power is back");
+            assert_eq!(newest.found.map(|found| found.meta.index), Some(5));
             let names = disk.list(directory.path()).expect("readable");
             let set_aside = names
                 .iter()

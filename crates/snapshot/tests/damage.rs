@@ -4,11 +4,11 @@ mod common;
 
 use std::path::Path;
 
-use common::{CLUSTER, GROUP, blocks_of, directory, meta, read_all, write};
+use common::{blocks_of, choose, directory, meta, read_all, remove_older_than, write};
 use proptest::prelude::*;
 use snapshot::format::{HEADER_BYTES, Header, RECORD_HEADER_BYTES, RecordHeader, RecordKind};
-use snapshot::{DamageKind, SnapshotError, identify, verify};
-use vfs::{MemVfs, Vfs};
+use snapshot::{DamageKind, Misfit, Position, SnapshotError, identify, verify};
+use vfs::{Fault, MemVfs, OperationKind, Vfs};
 
 /// Asserts that a file is refused by everything that reads it, and returns where it is damaged.
 fn assert_damaged(disk: &MemVfs, path: &Path) -> (u64, DamageKind) {
@@ -55,19 +55,20 @@ fn a_file_cut_at_each_byte_is_set_aside_and_the_one_before_is_taken() {
         assert_eq!((offset, kind), (len, DamageKind::CutShort));
         identify(&disk, &newer.path).expect_err("it has no end");
         let directory = directory(&disk, "/snapshots");
-        let newest = directory.newest_good(CLUSTER, GROUP).unwrap();
-        assert_eq!(newest.good.as_ref(), Some(&older));
-        let [refused] = &newest.refused[..] else {
-            panic!("{:?}", newest.refused);
+        let newest = choose(&directory).unwrap();
+        assert_eq!(newest.found.as_ref(), Some(&older));
+        let [refused] = &newest.passed_over[..] else {
+            panic!("{:?}", newest.passed_over);
         };
+        let renamed = newest.settle(&directory, 0).unwrap().set_aside;
         let text = refused.error.to_string();
         assert!(text.contains(&newer.path.display().to_string()), "{text}");
         // It is under another name, all of it, and stays there.
-        assert_eq!(disk.contents(&refused.set_aside).unwrap().len() as u64, len);
-        directory.remove_older_than(1_000).unwrap();
+        assert_eq!(disk.contents(&renamed[0]).unwrap().len() as u64, len);
+        remove_older_than(&directory, 1_000).unwrap();
         directory.remove_temporary().unwrap();
         directory.remove_partial_to(u64::MAX).unwrap();
-        assert!(disk.exists(&refused.set_aside).unwrap());
+        assert!(disk.exists(&renamed[0]).unwrap());
         assert!(!disk.exists(&newer.path).unwrap());
     }
 }
@@ -130,10 +131,10 @@ fn a_file_under_the_name_of_another_is_set_aside() {
     let found = write(&directory, 9, &blocks_of(9));
     let wrong = directory.finished_path(10, 3);
     disk.rename(&found.path, &wrong).unwrap();
-    let newest = directory.newest_good(CLUSTER, GROUP).unwrap();
-    assert!(newest.good.is_none());
+    let newest = choose(&directory).unwrap();
+    assert!(newest.found.is_none());
     assert!(matches!(
-        &newest.refused[0].error,
+        &newest.passed_over[0].error,
         SnapshotError::Damaged { damage, .. } if damage.kind == DamageKind::Name
     ));
 }
@@ -211,8 +212,8 @@ proptest! {
         let verified = verify(&disk, &path);
         let _ = identify(&disk, &path);
         prop_assert_eq!(read.is_ok(), verified.is_ok());
-        match directory.newest_good(CLUSTER, GROUP) {
-            Ok(newest) => prop_assert_eq!(newest.good.is_some(), read.is_ok()),
+        match choose(&directory) {
+            Ok(newest) => prop_assert_eq!(newest.found.is_some(), read.is_ok()),
             Err(error) => {
                 let by_name = matches!(
                     error,
@@ -242,4 +243,22 @@ fn of_the_files_that_were_set_aside_the_newest_are_kept() {
     let found = write(&directory, 3, &blocks_of(2));
     let older = directory.set_aside(&found.path).unwrap();
     assert!(disk.exists(&older).unwrap() && disk.exists(&names[4]).unwrap());
+}
+
+#[test]
+fn a_choice_changes_nothing_and_what_cannot_be_read_now_is_not_passed_over() {
+    let disk = MemVfs::new(1);
+    let directory = directory(&disk, "/snapshots");
+    write(&directory, 5, &blocks_of(5));
+    let newer = write(&directory, 9, &blocks_of(9));
+    disk.inject(OperationKind::Read, 1, Fault::Io);
+    let error = choose(&directory).unwrap_err();
+    assert!(matches!(error, SnapshotError::Io { .. }), "{error}");
+    disk.flip_bit(&newer.path, 100, 0).unwrap();
+    let choice = choose(&directory).unwrap();
+    assert_eq!(choice.last(), Some(Position { term: 3, index: 5 }));
+    // The log does not reach back to it: the start refuses, and both files are as they were.
+    let base = Position { term: 3, index: 6 };
+    assert_eq!(choice.judge(base), Err(Misfit::Gap));
+    assert_eq!(directory.list().unwrap().len(), 2);
 }

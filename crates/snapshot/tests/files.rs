@@ -4,7 +4,10 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{CLUSTER, GROUP, blocks_of, directory, meta, read_all, try_write, write};
+use common::{
+    CLUSTER, Counting, GROUP, blocks_of, choose, directory, meta, read_all, remove_older_than,
+    try_write, write,
+};
 use proptest::prelude::*;
 use snapshot::format::{FORMAT_VERSION, Header, finished_name, writing_name};
 use snapshot::{Directory, Meta, SnapshotError, Writer, identify, verify};
@@ -33,29 +36,23 @@ fn a_file_says_what_was_written() {
 fn the_newest_good_file_is_found_and_older_ones_are_removed_on_demand() {
     let disk = MemVfs::new(1);
     let directory = directory(&disk, "/snapshots");
-    assert!(
-        directory
-            .newest_good(CLUSTER, GROUP)
-            .unwrap()
-            .good
-            .is_none()
-    );
+    assert!(choose(&directory).unwrap().found.is_none());
     write(&directory, 5, &[]);
     let found = write(&directory, 1_000, &blocks_of(1_000));
     write(&directory, 9, &[]);
-    let newest = directory.newest_good(CLUSTER, GROUP).unwrap();
-    assert_eq!(newest.good, Some(found));
-    assert!(newest.refused.is_empty());
+    let newest = choose(&directory).unwrap();
+    assert_eq!(newest.found, Some(found));
+    assert!(newest.passed_over.is_empty());
     let indexes = |directory: &Directory| -> Vec<u64> {
         let files = directory.list().unwrap();
         files.into_iter().map(|(index, _, _)| index).collect()
     };
     assert_eq!(indexes(&directory), [1_000, 9, 5]);
     assert_eq!(directory.disk_bytes().unwrap(), disk.used_bytes());
-    assert_eq!(directory.remove_older_than(9).unwrap().len(), 1);
+    assert_eq!(remove_older_than(&directory, 9).unwrap().len(), 1);
     assert_eq!(indexes(&directory), [1_000, 9]);
-    assert_eq!(directory.remove_older_than(2_000).unwrap().len(), 2);
-    assert_eq!(directory.remove_older_than(2_000).unwrap().len(), 0);
+    assert_eq!(remove_older_than(&directory, 2_000).unwrap().len(), 2);
+    assert_eq!(remove_older_than(&directory, 2_000).unwrap().len(), 0);
 }
 
 #[test]
@@ -64,7 +61,9 @@ fn files_of_another_cluster_or_group_are_refused_by_name() {
     let directory = directory(&disk, "/snapshots");
     write(&directory, 5, &[]);
     for (cluster, group) in [(CLUSTER + 1, GROUP), (CLUSTER, GROUP + 1)] {
-        let error = directory.newest_good(cluster, group).unwrap_err();
+        let error = directory
+            .choose::<Counting>((cluster, group), &mut |_, _| true)
+            .unwrap_err();
         assert!(matches!(error, SnapshotError::OtherCluster { .. }));
         let path = directory.finished_path(5, 3);
         assert!(error.to_string().starts_with(&path.display().to_string()));
@@ -82,7 +81,7 @@ fn a_newer_version_is_refused_by_name_and_never_passed_over() {
     disk.overwrite(&newer.path, 0, &header.encode().0).unwrap();
     for result in [
         verify(&disk, &newer.path).map(|_| ()),
-        directory.newest_good(CLUSTER, GROUP).map(|_| ()),
+        choose(&directory).map(|_| ()),
     ] {
         let error = result.unwrap_err();
         assert!(matches!(
@@ -164,8 +163,8 @@ fn it_works_on_real_files() {
     let directory = Directory::open(Arc::new(StdVfs), &path).unwrap();
     let found = write(&directory, 9, &blocks_of(9));
     assert_eq!(found.path, path.join(finished_name(9, 3)));
-    let newest = directory.newest_good(CLUSTER, GROUP).unwrap();
-    assert_eq!(newest.good, Some(found));
+    let newest = choose(&directory).unwrap();
+    assert_eq!(newest.found, Some(found));
 }
 
 proptest! {
@@ -185,7 +184,7 @@ proptest! {
         let meta = Meta { head: head.into(), ..meta(9) };
         let found = try_write(&directory, &meta, &blocks).unwrap();
         prop_assert_eq!(read_all(&disk, &found.path).unwrap(), (meta, blocks));
-        let newest = directory.newest_good(CLUSTER, GROUP).unwrap();
-        prop_assert_eq!(newest.good, Some(found));
+        let newest = choose(&directory).unwrap();
+        prop_assert_eq!(newest.found, Some(found));
     }
 }

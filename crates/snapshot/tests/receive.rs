@@ -2,7 +2,10 @@
 
 mod common;
 
-use common::{CLUSTER, GROUP, blocks_of, directory, meta, read_all, try_write, write};
+use common::{
+    CLUSTER, GROUP, blocks_of, choose, directory, meta, read_all, remove_older_than, try_write,
+    write,
+};
 use snapshot::format::{HEADER_BYTES, RECORD_HEADER_BYTES, receiving_name};
 use snapshot::{
     DamageKind, Directory, FileId, Found, Meta, ReceiveError, Receiver, SnapshotError, Source,
@@ -60,7 +63,7 @@ fn a_file_arrives_in_pieces_of_any_size() {
         let found = send_rest(receiver, &source, piece_bytes).unwrap();
         assert_eq!(found.id(), sent.id());
         assert_eq!(read_all(&disk, &found.path).unwrap().1, blocks_of(9));
-        assert_eq!(to.newest_good(CLUSTER, GROUP).unwrap().good, Some(found));
+        assert_eq!(choose(&to).unwrap().found, Some(found));
     }
 }
 
@@ -393,9 +396,9 @@ fn what_was_received_goes_when_a_finished_file_reaches_as_far() {
     };
     receive_a_part();
     write(&to, 8, &blocks_of(8));
-    assert!(to.remove_older_than(0).unwrap().is_empty());
+    assert!(remove_older_than(&to, 0).unwrap().is_empty());
     write(&to, 9, &blocks_of(9));
-    assert_eq!(to.remove_older_than(0).unwrap().len(), 1);
+    assert_eq!(remove_older_than(&to, 0).unwrap().len(), 1);
     assert_eq!(to.partial(CLUSTER, GROUP).unwrap(), None);
     assert_eq!(to.list().unwrap().len(), 2);
 }
@@ -421,8 +424,8 @@ fn after_a_failed_sync_nothing_that_was_received_is_believed() {
     let found = send_rest(receiver, &source, 100).unwrap();
     disk.crash(Crash::LoseUnsynced);
     assert_eq!(found.id(), sent.id());
-    let newest = directory(&disk, "/to").newest_good(CLUSTER, GROUP).unwrap();
-    assert_eq!(newest.good, Some(found));
+    let newest = choose(&directory(&disk, "/to")).unwrap();
+    assert_eq!(newest.found, Some(found));
 }
 
 #[test]

@@ -54,8 +54,9 @@ impl Reactor {
             }
             Completion::Backup { client, answer } => replica.answer_backup(now, client, answer),
             Completion::Received { loaded, answer } => {
+                let last = loaded.meta.last;
                 let retired = replica.install(now, *loaded);
-                self.parts.snapshots.installed(retired);
+                self.parts.snapshots.installed(retired, last);
                 // It waits for this with a bounded patience, and may be gone.
                 let _ = answer.send(());
             }

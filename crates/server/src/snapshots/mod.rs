@@ -20,7 +20,6 @@
 mod backup;
 mod channel;
 mod deliver;
-mod load;
 mod pace;
 mod receive;
 mod send;
@@ -267,10 +266,10 @@ impl Snapshots {
         self.ask(Job::Write(Box::new(snapshot)));
     }
 
-    /// Another node's snapshot is this node's state now: what it replaced is freed elsewhere, and
-    /// older files are removed.
-    pub(crate) fn installed(&mut self, retired: Retired) {
-        self.ask(Job::Replaced(retired));
+    /// Another node's snapshot, which ends with this entry, is this node's state now: what it replaced is
+    /// freed elsewhere, and older files are removed.
+    pub(crate) fn installed(&mut self, retired: Retired, last: EntryId) {
+        self.ask(Job::Replaced(retired, last));
     }
 
     /// While the disk runs short of space, or the log outgrows its bound, snapshots are written as

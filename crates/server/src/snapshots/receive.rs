@@ -14,12 +14,11 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use raft::{LogIndex, NodeId};
-use replica::LoadedSnapshot;
-use snapshot::{Directory, FileId, ReceiveError, Received, Receiver};
+use replica::{LoadedSnapshot, SnapshotLoader};
+use snapshot::{Directory, FileId, ReceiveError, Received, Receiver, load};
 use tracing::{info, warn};
 
 use super::channel::{Channel, Stop, TransferError};
-use super::load::load;
 use super::{Completion, MEASURE_INTERVAL, Outbox};
 use crate::peer::Detached;
 use crate::peer::codec::Scope;
@@ -226,7 +225,8 @@ impl Receiving {
     ) -> Result<LoadedSnapshot, TransferError> {
         let vfs = self.directory.vfs().as_ref();
         let mut telling = self.telling(channel, stop);
-        let loaded = load(vfs, received.path(), self.scope, |done, total| {
+        let scope = (self.scope.cluster.0, self.scope.group.0);
+        let loaded = load::<SnapshotLoader>(vfs, received.path(), scope, &mut |done, total| {
             telling.hear(done, total)
         });
         match loaded {

@@ -325,7 +325,7 @@ fn a_snapshot_that_cannot_be_loaded_leaves_nothing_however_often_it_is_sent() {
         // What a start finds is what was there before.
         let vfs = Arc::clone(received.vfs());
         let start = super::open(vfs, received.path(), SCOPE).expect("a start");
-        assert!(start.loaded.is_none());
+        assert!(start.choice.state.is_none());
         start.settle(None).expect("nothing is missing");
     }
 }
@@ -337,7 +337,7 @@ fn a_start_passes_over_a_snapshot_that_holds_no_state() {
     write_file(&directory);
     let vfs = Arc::clone(directory.vfs());
     let start = super::open(vfs, directory.path(), SCOPE).expect("a start");
-    assert!(start.loaded.is_none());
+    assert!(start.choice.state.is_none());
     start
         .settle(None)
         .expect("the log reaches back to its beginning");

@@ -9,18 +9,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use raft::EntryId;
 use replica::{Retired, Snapshot};
-use snapshot::{Directory, Found, Meta, SnapshotError, Writer};
+use snapshot::{Directory, Found, Meta, Position, SnapshotError, Writer};
 use tracing::{error, info, warn};
 
 use super::channel::Stop;
 use super::pace::Pace;
 use super::{Completion, MEASURE_INTERVAL, Outbox};
 use crate::peer::codec::Scope;
-
-/// Finished files that are kept: the newest, and the one before, in case the newest turns out to be
-/// damaged while the log still reaches back to the one before.
-const FILES_KEPT: usize = 2;
 
 /// How nice the thread is (nice(1)): what the reactor and the disk thread leave of the processor is its.
 const NICENESS: i32 = 10;
@@ -35,9 +32,9 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 pub(super) enum Job {
     /// Write it.
     Write(Box<Snapshot>),
-    /// A received snapshot has replaced this state: drop it, which takes time, since it has as many
-    /// pieces as there are keys; and remove files that are older.
-    Replaced(Retired),
+    /// A received snapshot, which ends with this entry, has replaced this state: drop it, which takes time,
+    /// since it has as many pieces as there are keys; and remove files that are older.
+    Replaced(Retired, EntryId),
 }
 
 /// What the thread works with.
@@ -63,35 +60,29 @@ impl Writing {
     /// Does one job.
     pub(super) fn carry_out(&self, job: Job) {
         match job {
-            Job::Replaced(state) => {
+            Job::Replaced(state, by) => {
                 drop(state);
-                self.remove_older(FILES_KEPT);
+                self.remove_replaced(by);
             }
             Job::Write(snapshot) => self.write_and_tell(*snapshot),
         }
     }
 
-    /// Keeps the newest files and removes the others, and what was received of one that the newest
-    /// reaches as far as.
-    ///
-    /// No file that is removed here can be needed: the newest is durable, and the log begins at most
-    /// where the newest ends.
-    pub(super) fn remove_older(&self, kept: usize) {
-        let result = self.try_remove_older(kept);
-        if let Err(error) = result {
-            warn!(%error, "old snapshots were not removed");
+    /// Removes what a file replaces that is this node's now.
+    fn remove_replaced(&self, by: EntryId) {
+        let by = Position {
+            term: by.term.0,
+            index: by.index.0,
+        };
+        match self.directory.remove_replaced(by) {
+            Ok(paths) => {
+                for path in paths {
+                    info!(path = %path.display(), "an old snapshot was removed");
+                }
+            }
+            Err(error) => warn!(%error, "old snapshots were not removed"),
         }
         self.outbox.measure(&self.directory);
-    }
-
-    fn try_remove_older(&self, kept: usize) -> Result<(), SnapshotError> {
-        let directory = &self.directory;
-        let files = directory.list()?;
-        let oldest_kept = files.get(kept.max(1) - 1).map_or(0, |(index, ..)| *index);
-        for path in directory.remove_older_than(oldest_kept)? {
-            info!(path = %path.display(), "an old snapshot was removed");
-        }
-        Ok(())
     }
 
     fn write_and_tell(&self, snapshot: Snapshot) {
@@ -103,12 +94,6 @@ impl Writing {
             term = last.term.0,
             "writing a snapshot"
         );
-        // Only one that is needed stays while space is short.
-        let kept = match self.is_urgent.load(Ordering::Relaxed) {
-            true => 1,
-            false => FILES_KEPT,
-        };
-        self.remove_older(kept);
         match self.write(snapshot) {
             Ok(found) => {
                 let took = started.elapsed();
@@ -119,7 +104,7 @@ impl Writing {
                     path = %found.path.display(),
                     "snapshot written"
                 );
-                self.remove_older(kept);
+                self.remove_replaced(last);
                 self.outbox.complete(Completion::Written {
                     meta: Box::new(meta),
                     found: Box::new(found),

@@ -250,7 +250,8 @@ impl Node {
             ..Membership::default()
         };
         let vfs: Arc<dyn vfs::Vfs> = Arc::new(self.vfs.clone());
-        let Opened { snapshots, loaded } = Snapshots::open(vfs, self.is_damaged)?;
+        let (base, log_last) = group.map_or(((0, 0), 0), |group| (group.base, group.last.1));
+        let Opened { snapshots, loaded } = Snapshots::open(vfs, self.is_damaged, base, log_last)?;
         let snapshot = loaded.as_ref().map(|loaded| loaded.meta.last);
         let mut replica = Replica::new(config, recovered, loaded, now).map_err(refused)?;
         replica.log_recovered(group.map_or(&[], |group| &group.places));

@@ -284,7 +284,6 @@ impl World {
                 write: &write,
             });
             self.note(write.id.0, write.records.len() as u64);
-            self.note_base(node, &write);
             self.note_conf(node, &write);
             if let Some(process) = &mut self.nodes[node].process {
                 process.writes.push_back(write);
@@ -447,7 +446,6 @@ impl World {
             text: format!("write {}", write.0),
         });
         self.input(node, |replica, now| replica.persisted(now, write));
-        self.base_may_be_durable(node, write);
     }
 
     fn read_back(&mut self, node: usize, life: u32) -> Result<(), WalError> {

@@ -1,16 +1,14 @@
 //! A node's snapshots: what its snapshot thread does, as a chain of events.
 //!
 //! A snapshot is written in steps: the file is begun, each block is added, the file is made durable
-//! under its name. Anything may happen between two steps, and the power may fail within one. Older
-//! ones are removed when the log begins, durably, behind what they contain.
+//! under its name. Anything may happen between two steps, and the power may fail within one.
 
 use std::path::Path;
 
-use raft::{EntryId, LogIndex, SnapshotMeta, WriteId};
+use raft::{EntryId, SnapshotMeta};
 use replica::{LoadedSnapshot, Snapshot, SnapshotLoader};
-use snapshot::{Directory, Meta, Reader, SnapshotError, Writer};
+use snapshot::{Directory, Meta, Position, SnapshotError, Writer};
 use vfs::Vfs;
-use wal::RecordKind;
 
 use crate::judges::Fact;
 use crate::report::{FaultClass, TraceKind};
@@ -24,10 +22,6 @@ pub(super) struct Snapshots {
     pub(super) directory: Directory,
     /// The one being written.
     writing: Option<Writing>,
-    /// The newest that is durable.
-    newest: LogIndex,
-    /// The write that will make the log begin later, and where.
-    base: Option<(WriteId, LogIndex)>,
 }
 
 struct Writing {
@@ -44,31 +38,32 @@ pub(super) struct Opened {
 }
 
 impl Snapshots {
-    /// Opens a node's snapshots, and loads the newest good one. On a disk that was never damaged,
-    /// there are no others.
+    /// Opens a node's snapshots, and loads the one that it starts from, if its log, which begins behind
+    /// `base` (term and index), goes on there. On a disk that was never damaged, none is passed over.
+    /// The log ends with entry `log_last`.
     pub(super) fn open(
         vfs: std::sync::Arc<dyn Vfs>,
         is_damaged: bool,
+        (term, index): (u64, u64),
+        log_last: u64,
     ) -> Result<Opened, StartFailure> {
         let directory = Directory::open(vfs, &Path::new(DATA_DIR).join("snapshots"))?;
         directory.remove_temporary()?;
-        let newest = directory.newest_good(CLUSTER, GROUP)?;
-        if let Some(refused) = newest.refused.first().filter(|_| !is_damaged) {
+        let choice = directory.choose::<SnapshotLoader>((CLUSTER, GROUP), &mut |_, _| true)?;
+        if let Some(refused) = choice.passed_over.first().filter(|_| !is_damaged) {
             return Err(StartFailure::Refused(refused.error.to_string()));
         }
-        let loaded = match &newest.good {
-            Some(found) => Some(load(&directory, &found.path)?),
-            None => None,
-        };
-        let last = loaded.as_ref().map(|loaded| loaded.meta.last);
-        directory.remove_partial_to(last.map_or(0, |last| last.index.0))?;
+        let judged = choice.judge(Position { term, index });
+        judged.map_err(|misfit| StartFailure::Refused(format!("{misfit:?} at {index}")))?;
+        choice.settle(&directory, log_last)?;
         let snapshots = Snapshots {
             directory,
             writing: None,
-            newest: last.unwrap_or_default().index,
-            base: None,
         };
-        Ok(Opened { snapshots, loaded })
+        Ok(Opened {
+            snapshots,
+            loaded: choice.state,
+        })
     }
 }
 
@@ -96,13 +91,9 @@ impl Writing {
 
 /// Reads a snapshot's file.
 pub(super) fn load(directory: &Directory, path: &Path) -> Result<LoadedSnapshot, StartFailure> {
-    let refused = |error: replica::SnapshotError| StartFailure::Refused(error.to_string());
-    let (meta, mut reader) = Reader::open(directory.vfs().as_ref(), path)?;
-    let mut loader = SnapshotLoader::new(&meta.head).map_err(refused)?;
-    while let Some(block) = reader.next_block()? {
-        loader.block(&block).map_err(refused)?;
-    }
-    loader.finish().map_err(refused)
+    let vfs = directory.vfs().as_ref();
+    let loaded = snapshot::load::<SnapshotLoader>(vfs, path, (CLUSTER, GROUP), &mut |_, _| true);
+    Ok(loaded?.0)
 }
 
 impl World {
@@ -194,22 +185,18 @@ impl World {
     }
 
     fn snapshot_written(&mut self, node: usize, life: u32, meta: SnapshotMeta, bytes: u64) {
-        let before = self.snapshot_is_durable(node, life, meta.last, false);
-        self.input(node, |replica, now| {
-            replica.snapshot_written(now, meta, bytes);
-        });
-        // The one before it is kept until the log is cut, those before that are of no use.
-        self.remove_snapshots(node, before);
+        let last = meta.last;
+        self.snapshot_is_durable(node, last, false);
+        self.remove_replaced_snapshots(node, last);
+        if self.process(node, life).is_some() {
+            self.input(node, |replica, now| {
+                replica.snapshot_written(now, meta, bytes);
+            });
+        }
     }
 
-    /// A snapshot has got its name. Returns the one that was the newest before.
-    pub(super) fn snapshot_is_durable(
-        &mut self,
-        node: usize,
-        life: u32,
-        last: EntryId,
-        is_received: bool,
-    ) -> LogIndex {
+    /// A snapshot has got its name.
+    pub(super) fn snapshot_is_durable(&mut self, node: usize, last: EntryId, is_received: bool) {
         let id = self.nodes[node].id;
         self.see(&Fact::SnapshotDurable {
             node: id,
@@ -223,51 +210,25 @@ impl World {
                 true => format!("snapshot to {last}, received"),
             },
         });
-        let Some(process) = self.process(node, life) else {
-            return LogIndex(0);
-        };
-        let newest = &mut process.snapshots.newest;
-        let before = *newest;
-        *newest = last.index.max(before);
-        before
     }
 
-    /// Notes that a write brings a new beginning of the log.
-    pub(super) fn note_base(&mut self, node: usize, write: &replica::Write) {
-        let bases = write.records.iter();
-        let base = bases
-            .filter(|record| record.kind == RecordKind::Base)
-            .last();
-        if let Some(base) = base
-            && let Some(process) = &mut self.nodes[node].process
-        {
-            process.snapshots.base = Some((write.id, LogIndex(base.index)));
-        }
-    }
-
-    /// The log begins, durably, behind what older snapshots contain.
-    pub(super) fn base_may_be_durable(&mut self, node: usize, write: WriteId) {
-        let Some(process) = &mut self.nodes[node].process else {
-            return;
-        };
-        let snapshots = &mut process.snapshots;
-        let is_durable =
-            |&mut (by, base): &mut (WriteId, LogIndex)| by <= write && base <= snapshots.newest;
-        if snapshots.base.take_if(is_durable).is_some() {
-            let newest = snapshots.newest;
-            self.remove_snapshots(node, newest);
-        }
-    }
-
-    fn remove_snapshots(&mut self, node: usize, below: LogIndex) {
+    /// The state of the node was written to a snapshot, or taken from one: what it replaces goes.
+    pub(super) fn remove_replaced_snapshots(&mut self, node: usize, by: EntryId) {
         let Some(process) = &self.nodes[node].process else {
             return;
         };
         let directory = process.snapshots.directory.clone();
         let id = self.nodes[node].id;
-        self.see(&Fact::SnapshotsRemoved { node: id, below });
+        self.see(&Fact::SnapshotsRemoved {
+            node: id,
+            below: by.index,
+        });
+        let by = Position {
+            term: by.term.0,
+            index: by.index.0,
+        };
         // What cannot be removed now is removed with the next.
-        if directory.remove_older_than(below.0).is_err() {
+        if directory.remove_replaced(by).is_err() {
             self.crashed_in_file(node);
         }
     }

@@ -248,8 +248,7 @@ impl World {
         let found = receiver
             .finish()
             .map_err(|error: ReceiveError| error.to_string())?;
-        let life = self.nodes[to].life;
-        self.snapshot_is_durable(to, life, last_of(&source.id()), true);
+        self.snapshot_is_durable(to, last_of(&source.id()), true);
         Ok(Stage::Received(Box::new(found)))
     }
 
@@ -270,6 +269,7 @@ impl World {
             let after = replica.raft().applied_index();
             hash = (after > before).then(|| replica.state_hash());
         });
+        self.remove_replaced_snapshots(to, last);
         let id = self.nodes[to].id;
         if let Some(hash) = hash {
             self.report.installs += 1;

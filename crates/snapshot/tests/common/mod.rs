@@ -2,11 +2,13 @@
 
 #![allow(dead_code, reason = "each test file uses a part")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use snapshot::{Directory, Found, Meta, Reader, SnapshotError, Writer};
+use snapshot::{
+    Choice, Directory, Found, Load, Meta, Position, Reader, SnapshotError, Unloadable, Writer,
+};
 use vfs::{MemVfs, Vfs};
 
 pub(crate) const CLUSTER: u64 = 7;
@@ -55,6 +57,37 @@ pub(crate) fn try_write(
         writer.block(block)?;
     }
     writer.finish()
+}
+
+/// Any head and any blocks are a state: how many there were.
+pub(crate) struct Counting(usize);
+
+impl Load for Counting {
+    type State = usize;
+
+    fn begin(_: &Meta) -> Result<Self, Unloadable> {
+        Ok(Counting(0))
+    }
+
+    fn block(&mut self, _: &[u8]) -> Result<(), Unloadable> {
+        self.0 += 1;
+        Ok(())
+    }
+
+    fn finish(self) -> Result<usize, Unloadable> {
+        Ok(self.0)
+    }
+}
+
+pub(crate) fn choose(directory: &Directory) -> Result<Choice<usize>, SnapshotError> {
+    directory.choose::<Counting>((CLUSTER, GROUP), &mut |_, _| true)
+}
+
+pub(crate) fn remove_older_than(
+    directory: &Directory,
+    index: u64,
+) -> Result<Vec<PathBuf>, SnapshotError> {
+    directory.remove_replaced(Position { term: 3, index })
 }
 
 /// All that a file says.
