@@ -171,8 +171,8 @@ settings! {
     /// Bytes of a snapshot sent to each node that needs one, per second.
     "snapshot-send-bytes-per-second" snapshot_send_bytes_per_second: ByteSize, "SIZE", "64MiB";
 
-    /// Bytes of the log that are read again per second in the disk's spare time, to find damage while
-    /// other nodes still have what was damaged. 0: never.
+    /// Bytes of the log, and of the snapshot, that are read again per second in spare time, to find damage
+    /// while other nodes, or the memory, still have what was damaged. 0: never.
     "scrub-bytes-per-second" scrub_bytes_per_second: ByteSize, "SIZE", "1MiB";
 
     /// Form of the node's own log, on standard error.

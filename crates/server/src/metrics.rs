@@ -344,13 +344,23 @@ fn snapshot_gauges(snapshots: &SnapshotStatistics) -> [Figure; 6] {
     ]
 }
 
-fn snapshot_counters(snapshots: &SnapshotStatistics) -> [Figure; 7] {
+fn snapshot_counters(snapshots: &SnapshotStatistics) -> [Figure; 9] {
     [
         ("snapshots_written", "Snapshots written", snapshots.written),
         (
             "snapshot_write_failures",
             "Snapshots that could not be written",
             snapshots.write_failures,
+        ),
+        (
+            "snapshot_damage_found",
+            "Snapshot files found damaged while the node runs, and written anew: an alarm, look after the disk",
+            snapshots.damage_found,
+        ),
+        (
+            "snapshot_scrubbed_bytes",
+            "Bytes of snapshots read again to find damage",
+            snapshots.scrubbed_bytes,
         ),
         (
             "snapshots_sent",

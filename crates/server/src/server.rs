@@ -580,6 +580,7 @@ fn snapshot_settings(config: &Config, cluster: ClusterId) -> SnapshotSettings {
         log_bytes_max: config.snapshot_log_size_max.0,
         log_bytes_spare: config.log_tail_size.0 + SPARE_SEGMENTS * config.wal_segment_size.0,
         send_bytes_per_second: config.snapshot_send_bytes_per_second.0,
+        scrub_bytes_per_second: config.scrub_bytes_per_second.0,
     }
 }
 

@@ -172,10 +172,61 @@ fn a_damaged_snapshot_is_passed_over_where_the_log_reaches_back_and_refused_wher
     assert_eq!(files(&snapshots), before, "a refused start changes nothing");
 }
 
+/// The proportions of the settings as they are by default, each divided by 128: the log between two snapshots
+/// is twice the tail and a segment, so that no log reaches back to the snapshot before the last.
+const BY_DEFAULT: [(&str, &str); 6] = [
+    ("wal-segment-size", "512KiB"),
+    ("max-entry-size", "64KiB"),
+    ("max-batch-size", "32KiB"),
+    ("snapshot-log-size-min", "512KiB"),
+    ("log-tail-size", "256KiB"),
+    ("admin-bind", "127.0.0.1:0"),
+];
+
+#[test]
+fn a_snapshot_that_rots_while_the_node_runs_is_written_anew_and_the_next_start_has_everything() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let config = config(dir.path(), &BY_DEFAULT);
+    let node = Node::start(&config, options());
+    let mut client = node.client();
+    for round in 0..4 {
+        fill(&mut client, round, 1000);
+    }
+    // One may be under way for the size of the log.
+    client.call_until(&["SAVE"], |reply| *reply == ok());
+    let expected = digest(&mut client);
+    let snapshots = dir.path().join("snapshots");
+    let sound = || {
+        let names = files(&snapshots);
+        let sound = names.into_iter().filter(|name| name.ends_with(".snapshot"));
+        sound.collect::<Vec<_>>()
+    };
+    let kept = sound();
+    assert_eq!(kept.len(), 1, "one file is kept: {kept:?}");
+    let rotten = snapshots.join(&kept[0]);
+    let written = metric(&node, "snapshots_written");
+    flip_a_byte(&rotten);
+    wait_until("the damage is found, and the state written anew", || {
+        metric(&node, "snapshot_damage_found") == 1 && metric(&node, "snapshots_written") > written
+    });
+    assert!(
+        files(&snapshots)
+            .iter()
+            .any(|name| name.ends_with(".damaged"))
+    );
+    assert_eq!(sound().len(), 1);
+    drop(client);
+    node.stop().expect("it stops in order");
+    let node = Node::start(&config, options());
+    assert_eq!(digest(&mut node.client()), expected);
+}
+
 #[test]
 fn a_leader_that_finds_its_snapshot_damaged_writes_another_for_the_follower_that_needs_it() {
     let dir = tempfile::tempdir().expect("a directory");
-    let mut cluster = Cluster::start(dir.path(), &SMALL);
+    // So that nobody but the sender looks.
+    let settings = [SMALL.as_slice(), &[("scrub-bytes-per-second", "0")]].concat();
+    let mut cluster = Cluster::start(dir.path(), &settings);
     let mut client = cluster.node(0).client();
     fill(&mut client, 0, 100);
     let away = 2;

@@ -193,6 +193,17 @@ impl Reader {
         }
     }
 
+    /// Lets the system forget what it keeps of the file in memory up to where it was read: whoever reads
+    /// it again wants the disk's word, and nobody else needs it.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn forget_cached(&self, from: u64) -> Result<(), SnapshotError> {
+        let len = self.input.offset.saturating_sub(from);
+        let forgotten = self.input.file.forget_cached(from, len);
+        forgotten.map_err(failed("reading", &self.input.path))
+    }
+
     /// How much of the file was read and found good.
     pub fn offset(&self) -> u64 {
         self.input.offset

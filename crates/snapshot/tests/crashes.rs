@@ -123,7 +123,7 @@ fn with_an_old_snapshot() -> MemVfs {
 
 fn remove_the_old_one(directory: &Directory, progress: &mut Progress) -> Result<(), SnapshotError> {
     *progress = Progress::Durable;
-    remove_older_than(&directory, 9)?;
+    remove_older_than(directory, 9)?;
     *progress = Progress::Removed;
     Ok(())
 }

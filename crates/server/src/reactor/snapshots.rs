@@ -52,6 +52,10 @@ impl Reactor {
                 replica.snapshot_lost(now);
                 self.wait_for_snapshot(now, to, LogIndex(0));
             }
+            Completion::Lost { .. } => {
+                replica.snapshot_lost(now);
+                replica.request_snapshot(now);
+            }
             Completion::Backup { client, answer } => replica.answer_backup(now, client, answer),
             Completion::Received { loaded, answer } => {
                 let last = loaded.meta.last;

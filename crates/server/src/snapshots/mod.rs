@@ -3,7 +3,8 @@
 //! What a snapshot holds and when one is due is `replica`'s, what a file looks like is `snapshot`'s. Here
 //! are the threads between:
 //!
-//! - one **writes** what the replica has cut off, paced, and keeps the directory in order ([`write`]);
+//! - one **writes** what the replica has cut off, paced, keeps the directory in order ([`write`]), and reads
+//!   what is kept again in its spare time, to find damage ([`scrub`]);
 //! - one **receives**, checks and loads what a leader sends ([`receive`]), there only while there is
 //!   something to receive;
 //! - one for each peer that is being sent a snapshot **sends** it ([`send`]);
@@ -22,6 +23,7 @@ mod channel;
 mod deliver;
 mod pace;
 mod receive;
+mod scrub;
 mod send;
 mod start;
 #[cfg(test)]
@@ -34,7 +36,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mio::Waker;
 use raft::{EntryId, LogIndex, NodeId, SnapshotMeta, Term};
@@ -45,6 +47,7 @@ use tracing::error;
 use self::channel::Stop;
 use self::deliver::Delivery;
 use self::receive::{Arrival, Receiving};
+use self::scrub::Scrub;
 use self::write::{Job, Writing};
 use crate::peer::codec::Scope;
 use crate::peer::{Detached, SnapshotTarget};
@@ -78,6 +81,8 @@ pub(crate) struct SnapshotSettings {
     pub(crate) log_bytes_spare: u64,
     /// The rate of sending, to each peer.
     pub(crate) send_bytes_per_second: u64,
+    /// The rate of reading again what is on disk; 0: never.
+    pub(crate) scrub_bytes_per_second: u64,
 }
 
 /// What a thread has done.
@@ -100,6 +105,9 @@ pub(crate) enum Completion {
     /// This node's own file is damaged, and was set aside, or cannot be read: another has to be written
     /// before a transfer can begin.
     Damaged { to: NodeId },
+    /// This node's own file was found damaged, and set aside, or cannot be read any more: another has to
+    /// be written, while there is memory to write it from.
+    Lost { is_damage: bool },
     /// A client is to be answered.
     Backup {
         client: ClientId,
@@ -129,6 +137,8 @@ pub(crate) struct SnapshotStatistics {
     pub(crate) sending: u64,
     pub(crate) received: u64,
     pub(crate) received_bytes: u64,
+    pub(crate) scrubbed_bytes: u64,
+    pub(crate) damage_found: u64,
 }
 
 /// The threads' end of the way to the reactor.
@@ -193,6 +203,7 @@ pub(crate) struct Snapshots {
     newest: Option<EntryId>,
     sent_bytes: Arc<AtomicU64>,
     received_bytes: Arc<AtomicU64>,
+    scrubbed_bytes: Arc<AtomicU64>,
     statistics: SnapshotStatistics,
 }
 
@@ -218,6 +229,7 @@ impl Snapshots {
         let outbox = Arc::new(Outbox::new(waker));
         outbox.measure(&directory);
         let (stop, is_urgent) = (Stop::default(), Arc::new(AtomicBool::new(false)));
+        let scrubbed_bytes = Arc::<AtomicU64>::default();
         let writing = Writing {
             directory: directory.clone(),
             scope: settings.scope,
@@ -225,13 +237,16 @@ impl Snapshots {
             outbox: Arc::clone(&outbox),
             stop: stop.clone(),
             is_urgent: Arc::clone(&is_urgent),
+            scrubbed_bytes: Arc::clone(&scrubbed_bytes),
         };
         let (jobs, todo): (Sender<Job>, Receiver<Job>) = channel();
         let writer = thread::Builder::new()
             .name("snapshots".into())
             .spawn(move || {
                 Writing::be_nice();
-                todo.iter().for_each(|job| writing.carry_out(job));
+                let directory = writing.directory.clone();
+                let rate = settings.scrub_bytes_per_second;
+                writing.serve(&todo, Scrub::new(directory, rate, Instant::now()));
             })?;
         let statistics = SnapshotStatistics {
             last_index: newest.map_or(0, |last| last.index.0),
@@ -256,6 +271,7 @@ impl Snapshots {
             newest,
             sent_bytes: Arc::default(),
             received_bytes: Arc::default(),
+            scrubbed_bytes,
             statistics,
         })
     }
@@ -269,7 +285,7 @@ impl Snapshots {
     /// Another node's snapshot, which ends with this entry, is this node's state now: what it replaced is
     /// freed elsewhere, and older files are removed.
     pub(crate) fn installed(&mut self, retired: Retired, last: EntryId) {
-        self.ask(Job::Replaced(retired, last));
+        self.ask(Job::Replaced(Box::new(retired), last));
     }
 
     /// While the disk runs short of space, or the log outgrows its bound, snapshots are written as
@@ -386,6 +402,7 @@ impl Snapshots {
         SnapshotStatistics {
             sent_bytes: self.sent_bytes.load(Ordering::Relaxed),
             received_bytes: self.received_bytes.load(Ordering::Relaxed),
+            scrubbed_bytes: self.scrubbed_bytes.load(Ordering::Relaxed),
             sending: self.sending.len() as u64,
             disk_bytes: self.outbox.disk_bytes.load(Ordering::Relaxed),
             ..self.statistics
@@ -486,8 +503,14 @@ impl Snapshots {
             }
             Completion::Damaged { to } => {
                 statistics.send_failures += 1;
-                self.newest = None;
+                // Without a newest file there was nothing to be damaged, or it was counted before.
+                statistics.damage_found += u64::from(self.newest.take().is_some());
                 self.ending.extend(self.sending.remove(to));
+            }
+            Completion::Lost { is_damage } => {
+                statistics.damage_found += u64::from(*is_damage);
+                self.newest = None;
+                lock(&self.checked).clear();
             }
             Completion::Backup { .. } => {}
             Completion::Received { loaded, .. } => {

@@ -18,6 +18,7 @@ use wal::{GroupLog, PeerRun};
 use super::channel::{Channel, Stop, TransferError};
 use super::deliver::Delivery;
 use super::receive::{Arrival, Receiving};
+use super::scrub::{Scrub, Step};
 use super::send::Sending;
 use super::{Completion, Outbox, SnapshotSettings, Snapshots};
 use crate::peer::codec::Scope;
@@ -41,6 +42,10 @@ pub(super) fn directory() -> Directory {
 
 /// The threads, and what keeps their waker alive.
 fn snapshots() -> (Snapshots, Poll) {
+    snapshots_in(directory())
+}
+
+fn snapshots_in(directory: Directory) -> (Snapshots, Poll) {
     let settings = SnapshotSettings {
         scope: SCOPE,
         bytes_per_second: 0,
@@ -49,10 +54,11 @@ fn snapshots() -> (Snapshots, Poll) {
         log_bytes_max: u64::MAX,
         log_bytes_spare: 0,
         send_bytes_per_second: 0,
+        scrub_bytes_per_second: 1 << 30,
     };
     let poll = Poll::new().expect("a poll");
     let waker = Waker::new(poll.registry(), Token(0)).expect("a waker");
-    let snapshots = Snapshots::start(settings, directory(), None, Arc::new(waker));
+    let snapshots = Snapshots::start(settings, directory, None, Arc::new(waker));
     (snapshots.expect("a thread"), poll)
 }
 
@@ -400,4 +406,70 @@ fn a_start_does_not_pass_over_a_snapshot_that_cannot_be_read_now() {
         "{failed}"
     );
     assert_eq!(directory.list().expect("listed").len(), 1);
+}
+
+/// Steps of reading again at a time that is always due, until one finds something; none within `count`
+/// is `None`.
+fn found_within(scrub: &mut Scrub, now: &mut Instant, count: usize) -> Option<Step> {
+    (0..count).find_map(|_| {
+        *now += Duration::from_secs(2);
+        let step = scrub.step(*now);
+        (step.is_damage || step.is_lost).then_some(step)
+    })
+}
+
+#[test]
+fn a_snapshot_that_rots_while_the_node_runs_is_set_aside_and_one_that_cannot_be_read_is_not() {
+    let disk = MemVfs::new(1);
+    let vfs: Arc<dyn vfs::Vfs> = Arc::new(disk.clone());
+    let directory = Directory::open(vfs, Path::new("/snapshots")).expect("a directory");
+    let file = write_file(&directory);
+    let mut now = Instant::now();
+    let mut scrub = Scrub::new(directory.clone(), 1 << 20, now);
+    assert_eq!(found_within(&mut scrub, &mut now, 100), None, "it is good");
+
+    // Once is no reason for anything, twice is one to write it anew; the file stays.
+    disk.inject(OperationKind::Read, 1, Fault::Io);
+    assert_eq!(found_within(&mut scrub, &mut now, 100), None);
+    disk.inject(OperationKind::Read, 1, Fault::Io);
+    disk.inject(OperationKind::Read, 2, Fault::Io);
+    let found = found_within(&mut scrub, &mut now, 100).expect("unreadable");
+    assert!(found.is_lost && !found.is_damage);
+    assert_eq!(directory.list().expect("listed").len(), 1);
+
+    disk.flip_bit(&file.path, file.bytes / 2, 3)
+        .expect("inside");
+    let found = found_within(&mut scrub, &mut now, 100).expect("damaged");
+    assert!(found.is_lost && found.is_damage);
+    assert_eq!(directory.list().expect("listed"), []);
+    // As long as there is none, it is asked for again.
+    let again = found_within(&mut scrub, &mut now, 100).expect("asked for again");
+    assert!(again.is_lost && !again.is_damage);
+    write_file(&directory);
+    assert_eq!(found_within(&mut scrub, &mut now, 100), None, "it is back");
+}
+
+#[test]
+fn the_thread_that_writes_tells_of_damage_and_ends_when_it_is_told_to() {
+    let directory = directory();
+    let file = write_file(&directory);
+    let bytes = [0xff; 100];
+    let vfs = directory.vfs();
+    let mut damaged = vfs.open(&file.path).expect("open");
+    damaged
+        .write_all_at(file.bytes / 2, &bytes)
+        .expect("written");
+    let (mut snapshots, _poll) = snapshots_in(directory.clone());
+    let (mut completions, started) = (Vec::new(), Instant::now());
+    while completions.is_empty() {
+        snapshots.completions(&mut completions);
+        assert!(started.elapsed() < PATIENCE, "the damage is never found");
+        thread::yield_now();
+    }
+    assert!(matches!(
+        completions[..],
+        [Completion::Lost { is_damage: true }]
+    ));
+    assert_eq!(snapshots.statistics().damage_found, 1);
+    snapshots.close();
 }

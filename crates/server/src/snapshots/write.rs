@@ -1,11 +1,13 @@
-//! Writes snapshots, and frees what was replaced: a thread of its own, at a low priority.
+//! Writes snapshots, frees what was replaced, and reads what it has written again: a thread of its own, at
+//! a low priority.
 //!
 //! The state that it writes is frozen: the reactor goes on changing its own, and copies a segment
 //! aside before it changes it, if this thread has not written it yet. So the reactor waits for nothing here.
 //! What it does share with this thread is the disk and the processor; both are bounded by the pace.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +18,7 @@ use tracing::{error, info, warn};
 
 use super::channel::Stop;
 use super::pace::Pace;
+use super::scrub::Scrub;
 use super::{Completion, MEASURE_INTERVAL, Outbox};
 use crate::peer::codec::Scope;
 
@@ -34,7 +37,7 @@ pub(super) enum Job {
     Write(Box<Snapshot>),
     /// A received snapshot, which ends with this entry, has replaced this state: drop it, which takes time,
     /// since it has as many pieces as there are keys; and remove files that are older.
-    Replaced(Retired, EntryId),
+    Replaced(Box<Retired>, EntryId),
 }
 
 /// What the thread works with.
@@ -46,6 +49,8 @@ pub(super) struct Writing {
     pub(super) stop: Stop,
     /// The disk runs short of space: the sooner the log can be cut, the better.
     pub(super) is_urgent: Arc<AtomicBool>,
+    /// Bytes of snapshots that were read again and are good.
+    pub(super) scrubbed_bytes: Arc<AtomicU64>,
 }
 
 impl Writing {
@@ -57,8 +62,35 @@ impl Writing {
         }
     }
 
-    /// Does one job.
-    pub(super) fn carry_out(&self, job: Job) {
+    /// Does what is asked for, until nobody is there to ask; meanwhile, reads the files again.
+    pub(super) fn serve(&self, todo: &Receiver<Job>, mut scrub: Scrub) {
+        loop {
+            let job = match scrub.wait(Instant::now()) {
+                Some(wait) => todo.recv_timeout(wait),
+                None => todo.recv().map_err(RecvTimeoutError::from),
+            };
+            match job {
+                Ok(job) => {
+                    self.carry_out(job);
+                    scrub.forget();
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    let step = scrub.step(Instant::now());
+                    self.scrubbed_bytes.fetch_add(step.bytes, Ordering::Relaxed);
+                    if step.is_damage {
+                        self.outbox.measure(&self.directory);
+                    }
+                    if step.is_lost {
+                        let is_damage = step.is_damage;
+                        self.outbox.complete(Completion::Lost { is_damage });
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn carry_out(&self, job: Job) {
         match job {
             Job::Replaced(state, by) => {
                 drop(state);
