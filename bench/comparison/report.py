@@ -189,6 +189,7 @@ def markdown(results, plots):
         "device wrote, with the journal of the file system. Network: all that went over the loopback interface, clients and peers, with headers."
     )
     out += faults(figures)
+    out += [f"- A turn failed and was repeated: {reason}" for reason in results["repeated"]]
     if out[-1]:
         out += [""]
     for plot, title in plots:
