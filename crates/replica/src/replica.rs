@@ -88,6 +88,8 @@ pub struct Replica {
     clients_checked_us: u64,
     /// No input of clients is taken any more.
     draining: bool,
+    /// The snapshot that the end of the process waits for: the one asked for because it is cheap.
+    exit_snapshot: Option<u64>,
     /// The replica cannot go on, and why.
     fatal: Option<String>,
 }
@@ -189,6 +191,7 @@ impl Replica {
             raise: None,
             clients_checked_us: now.mono_us,
             draining: false,
+            exit_snapshot: None,
             fatal: None,
         };
         if let Some((meta, bytes)) = loaded {
@@ -419,15 +422,20 @@ impl Replica {
         self.resign();
     }
 
-    /// Whether all that clients wait for is answered, another node may lead, and no snapshot is
-    /// being written. The shell has a deadline: a leader whose peers lag far behind is not rid of its office until then.
+    /// Whether all that clients wait for is answered, another node may lead, and the snapshot is written that
+    /// [`Replica::begin_shutdown`] has asked for. One that was under way by itself is given up with the
+    /// process: the log has what it would hold. The shell has a deadline: a leader whose peers lag far behind is not rid of its office until then.
     pub fn shutdown_finished(&self) -> bool {
         let own = self.node.config.node;
+        let compaction = &self.node.compaction;
         let must_hand_over = self.raft.is_leader() && !self.raft.conf().is_only_voter(own);
         !must_hand_over
             && self.reads.is_empty()
             && !self.gateway.has_waiting_clients()
-            && !self.node.compaction.is_running()
+            && self
+                .exit_snapshot
+                .is_none_or(|name| compaction.has_ended(name))
+            && (self.waiting.is_empty() || !compaction.is_running())
     }
 
     /// Takes figures about the host, for INFO.

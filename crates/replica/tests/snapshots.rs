@@ -426,6 +426,20 @@ fn save_answers_when_the_snapshot_is_durable() {
 }
 
 #[test]
+fn a_stop_does_not_wait_for_a_snapshot_that_nobody_waits_for() {
+    let mut world = World::ready_with(1, when_asked);
+    let client = world.client(1);
+    world.call(client, &["SET", "a", "b"]);
+    world.node(1).snapshots_stalled = true;
+    assert_eq!(world.show(client, &["BGSAVE"]), "Background saving started");
+    world.run_ms(100);
+    assert_eq!(info(&mut world, client, "rdb_bgsave_in_progress"), 1);
+    let now = world.now;
+    world.replica(1).begin_shutdown(now);
+    assert!(world.replica(1).shutdown_finished());
+}
+
+#[test]
 fn bgsave_answers_at_once_and_failures_are_told() {
     let mut world = World::ready_with(1, when_asked);
     let client = world.client(1);

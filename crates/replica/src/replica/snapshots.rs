@@ -175,7 +175,7 @@ impl Replica {
         let state_bytes = self.node.machine.store.keyspace_bytes() as u64;
         let compaction = &mut self.node.compaction;
         if compaction.is_cheap_at_exit(&self.node.config, state_bytes) {
-            compaction.request();
+            self.exit_snapshot = compaction.request();
         }
     }
 
