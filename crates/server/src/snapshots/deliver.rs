@@ -74,7 +74,7 @@ impl Delivery {
 
     /// The newest file, checked. `None` if it is lost: damaged, and set aside then, or not to be read,
     /// which a bad sector is for ever. What the state is, memory knows.
-    fn source(&self) -> Result<Option<Source>, SnapshotError> {
+    pub(super) fn source(&self) -> Result<Option<Source>, SnapshotError> {
         let Some((_, _, path)) = self.directory.list()?.into_iter().next() else {
             return Ok(None);
         };

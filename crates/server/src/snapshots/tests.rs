@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use mio::{Poll, Token, Waker};
 use raft::{ClusterId, GroupId, LogIndex, NodeId};
 use replica::FeatureLevels;
-use snapshot::{Directory, Found, Meta, Receiver, Source, Writer};
+use snapshot::{Directory, Found, Meta, Receiver, SnapshotError, Source, Writer};
 use vfs::{Fault, MemVfs, OperationKind};
 use wal::{GroupLog, PeerRun};
 
@@ -20,7 +20,7 @@ use super::deliver::Delivery;
 use super::receive::{Arrival, Receiving};
 use super::scrub::{Scrub, Step};
 use super::send::Sending;
-use super::{Completion, Outbox, SnapshotSettings, Snapshots};
+use super::{Completion, Outbox, SnapshotSettings, Snapshots, lock};
 use crate::peer::codec::Scope;
 use crate::peer::frame::FrameReader;
 use crate::peer::handshake::{Hello, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN, Purpose, Roll};
@@ -472,4 +472,28 @@ fn the_thread_that_writes_tells_of_damage_and_ends_when_it_is_told_to() {
     ));
     assert_eq!(snapshots.statistics().damage_found, 1);
     snapshots.close();
+}
+
+#[test]
+fn a_node_that_stops_does_not_check_the_file_that_it_was_to_send() {
+    let directory = directory();
+    write_file(&directory);
+    let delivery = |stop: &Stop| Delivery {
+        directory: directory.clone(),
+        target: target(NodeId(2)),
+        bytes_per_second: 0,
+        stop: stop.clone(),
+        sent_bytes: Arc::default(),
+        checked: Arc::default(),
+    };
+    for is_stopping in [false, true] {
+        let stop = Stop::default();
+        if is_stopping {
+            stop.raise_all();
+        }
+        let delivery = delivery(&stop);
+        let source = delivery.source();
+        assert_eq!(matches!(source, Err(SnapshotError::Stopped)), is_stopping);
+        assert_eq!(lock(&delivery.checked).is_empty(), is_stopping);
+    }
 }
