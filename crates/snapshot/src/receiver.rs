@@ -92,12 +92,14 @@ impl Receiver {
         });
         let others = others.map(|other| directory.path().join(other)).collect();
         directory.remove(others)?;
-        let (file, received_bytes) = match reopen(vfs.as_ref(), &path, &id, watch) {
-            Ok(Some(reopened)) => reopened,
-            Err(SnapshotError::Stopped) => return Err(SnapshotError::Stopped),
-            Ok(None) => (create(directory, &path)?, 0),
+        let is_there = vfs.exists(&path).map_err(failed("looking", &path))?;
+        let reopened = is_there.then(|| reopen(vfs.as_ref(), &path, &id, watch));
+        let (file, received_bytes) = match reopened {
+            None => (create(directory, &path)?, 0),
+            Some(Ok(reopened)) => reopened,
+            Some(Err(SnapshotError::Stopped)) => return Err(SnapshotError::Stopped),
             // What cannot be read now may never be.
-            Err(_) => {
+            Some(Err(_)) => {
                 directory.remove(vec![path.clone()])?;
                 (create(directory, &path)?, 0)
             }
@@ -246,19 +248,16 @@ impl Received {
     }
 }
 
-/// Opens what is there of a file, and says how much of it is intact. `None` if there is nothing.
+/// Opens what is there of a file, and says how much of it is intact.
 fn reopen(
     vfs: &dyn Vfs,
     path: &Path,
     id: &FileId,
     watch: &mut Watch<'_>,
-) -> Result<Option<(Box<dyn File>, u64)>, SnapshotError> {
-    if !vfs.exists(path).map_err(failed("looking", path))? {
-        return Ok(None);
-    }
+) -> Result<(Box<dyn File>, u64), SnapshotError> {
     let intact = intact_bytes(vfs, path, id, watch)?;
     let file = vfs.open(path).map_err(failed("opening", path))?;
-    Ok(Some((file, intact)))
+    Ok((file, intact))
 }
 
 fn create(directory: &Directory, path: &Path) -> Result<Box<dyn File>, SnapshotError> {

@@ -56,7 +56,7 @@ impl Writer {
             path,
             directory: directory.path().to_path_buf(),
             meta: meta.clone(),
-            buffer: Vec::with_capacity(BUFFER_BYTES),
+            buffer: Vec::with_capacity(2 * BUFFER_BYTES),
             written_bytes: 0,
             synced_bytes: 0,
             chain,
@@ -120,11 +120,17 @@ impl Writer {
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
-        self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() < BUFFER_BYTES {
-            return Ok(());
+        if bytes.len() < BUFFER_BYTES {
+            self.buffer.extend_from_slice(bytes);
+            if self.buffer.len() < BUFFER_BYTES {
+                return Ok(());
+            }
+            self.flush()?;
+        } else {
+            // As it is: a block may be as large as a value, and a copy of it is not worth a write.
+            self.flush()?;
+            self.write(bytes)?;
         }
-        self.flush()?;
         if self.written_bytes - self.synced_bytes >= SYNC_BYTES {
             self.sync()?;
         }
@@ -132,12 +138,17 @@ impl Writer {
     }
 
     fn flush(&mut self) -> Result<(), SnapshotError> {
-        let written = self.file.write_all_at(self.written_bytes, &self.buffer);
-        written.map_err(failed("writing", &self.path))?;
-        self.written_bytes += self.buffer.len() as u64;
+        let buffer = std::mem::take(&mut self.buffer);
+        let result = self.write(&buffer);
+        self.buffer = buffer;
         self.buffer.clear();
-        // A huge block must not stay allocated.
-        self.buffer.shrink_to(2 * BUFFER_BYTES);
+        result
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
+        let written = self.file.write_all_at(self.written_bytes, bytes);
+        written.map_err(failed("writing", &self.path))?;
+        self.written_bytes += bytes.len() as u64;
         Ok(())
     }
 
