@@ -299,6 +299,7 @@ fn transfers() -> Vec<(&'static str, Frame)> {
         bytes: 5_000_000_000,
         checksum: 0xdead_beef,
         hears_working: false,
+        hears_holds: false,
     };
     let patient = Offer {
         hears_working: true,
@@ -330,7 +331,7 @@ fn transfers() -> Vec<(&'static str, Frame)> {
 }
 
 /// What protocol 3 has brought.
-fn of_levels() -> Vec<(&'static str, Frame)> {
+fn of_protocol_3() -> Vec<(&'static str, Frame)> {
     let entry = Entry {
         id: EntryId::new(300, 70_001),
         kind: EntryKind::FeatureLevel,
@@ -345,6 +346,18 @@ fn of_levels() -> Vec<(&'static str, Frame)> {
         round: Round(9),
         entries: vec![entry],
     };
+    let offer = Offer {
+        last: EntryId::new(300, 70_000),
+        bytes: 5_000_000_000,
+        checksum: 0xdead_beef,
+        hears_working: true,
+        hears_holds: true,
+    };
+    let holds = Transfer::Holds {
+        last: EntryId::new(299, 60_000),
+        bytes: 4_000_000_000,
+        checksum: 0xbeef_dead,
+    };
     let refused = Refused {
         reason: RefusalReason::FeatureLevel,
         text: "it knows 2".into(),
@@ -355,6 +368,11 @@ fn of_levels() -> Vec<(&'static str, Frame)> {
             "refused-for-its-level",
             Frame::Greeting(Greeting::Refused(refused)),
         ),
+        (
+            "offer-that-hears-holds",
+            Frame::Transfer(Transfer::Offer(offer)),
+        ),
+        ("holds", Frame::Transfer(holds)),
     ]
 }
 
@@ -369,7 +387,7 @@ fn frames(version: u32) -> Vec<(&'static str, Frame)> {
     ]
     .concat();
     if version >= 3 {
-        frames.extend(of_levels());
+        frames.extend(of_protocol_3());
     }
     frames
 }

@@ -458,6 +458,7 @@ fn a_connection_for_a_snapshot_stands_beside_the_one_for_messages() {
         bytes: 1000,
         checksum: 7,
         hears_working: true,
+        hears_holds: true,
     });
 
     // A piece that does not come next is refused in words.

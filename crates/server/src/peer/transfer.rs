@@ -3,6 +3,8 @@
 //! ```text
 //! dialler                                 acceptor
 //! Offer { last, bytes, checksum }  ---->
+//!                                  <----  Holds { file, bytes }   it has a part of another file
+//! Offer { last, bytes, checksum }  ---->  that file if it is still there, or the same as before
 //!                                  <----  Working { done, total }, while it reads what it has of it
 //!                                  <----  Resume { offset }   send from here
 //!                                         or Unwanted         it has that much itself
@@ -20,9 +22,13 @@
 //! never further away than a few chunks. What was received is kept when the connection breaks: the next
 //! offer of the same file (last entry, length and checksum) is answered with where to go on.
 //!
+//! A leader that takes snapshots faster than a link carries them would offer a newer file each time, and
+//! every part of an older one would be for nothing. So an acceptor that has such a part says so once,
+//! and the dialler goes on with that file if it still has it and its log goes on behind it.
+//!
 //! Before it can answer an offer, the acceptor may have to read a large part of a file that it has
-//! already. It says that it is at work only to a dialler whose offer says that it waits for that: one
-//! of an earlier release would take the word for a mistake.
+//! already. It says that it is at work, or what it holds, only to a dialler whose offer says that it
+//! understands that: one of an earlier release would take the word for a mistake.
 //!
 //! The frames are those of [`super::frame`], so each chunk has its checksum; the file as a whole has
 //! another, which is compared before it gets its name.
@@ -60,6 +66,8 @@ pub struct Offer {
     /// Whether the dialler understands [`Transfer::Working`] before the answer. Absent means that it
     /// does not.
     pub hears_working: bool,
+    /// Whether it understands [`Transfer::Holds`], too.
+    pub hears_holds: bool,
 }
 
 /// A frame of such a connection.
@@ -67,6 +75,16 @@ pub struct Offer {
 pub enum Transfer {
     /// From the dialler, first.
     Offer(Offer),
+    /// From the acceptor, once, instead of an answer to the offer: it has received a part of another
+    /// file. It waits for another offer, of either file.
+    Holds {
+        /// The last entry that the file stands for.
+        last: EntryId,
+        /// The length of the file.
+        bytes: u64,
+        /// The checksum of the file.
+        checksum: u32,
+    },
     /// From the acceptor: the bytes from `offset` on are wanted.
     Resume {
         /// What it has already.
@@ -114,6 +132,17 @@ pub fn encode_transfer(scope: Scope, transfer: &Transfer, out: &mut Vec<u8>) {
             bytes: offer.bytes,
             checksum: offer.checksum,
             hears_working: offer.hears_working,
+            hears_holds: offer.hears_holds,
+        }),
+        Transfer::Holds {
+            last,
+            bytes,
+            checksum,
+        } => Body::Holds(WireHolds {
+            term: last.term.0,
+            index: last.index.0,
+            bytes: *bytes,
+            checksum: *checksum,
         }),
         Transfer::Resume { offset } => Body::Resume(*offset),
         Transfer::Unwanted { text } => Body::Unwanted(text.clone()),
@@ -158,7 +187,16 @@ pub fn decode_transfer(scope: Scope, body: Bytes) -> Result<Transfer, DecodeErro
             bytes: offer.bytes,
             checksum: offer.checksum,
             hears_working: offer.hears_working,
+            hears_holds: offer.hears_holds,
         }),
+        Body::Holds(holds) => Transfer::Holds {
+            last: EntryId {
+                term: Term(holds.term),
+                index: LogIndex(holds.index),
+            },
+            bytes: holds.bytes,
+            checksum: holds.checksum,
+        },
         Body::Resume(offset) => Transfer::Resume { offset },
         Body::Unwanted(text) => Transfer::Unwanted {
             text: bounded(text),
@@ -195,7 +233,7 @@ struct TransferFrame {
     cluster: u64,
     #[prost(uint64, tag = "2")]
     group: u64,
-    #[prost(oneof = "Body", tags = "16, 17, 18, 19, 20, 21, 22, 23")]
+    #[prost(oneof = "Body", tags = "16, 17, 18, 19, 20, 21, 22, 23, 24")]
     body: Option<Body>,
 }
 
@@ -217,6 +255,8 @@ enum Body {
     Installed(bool),
     #[prost(string, tag = "23")]
     Failed(String),
+    #[prost(message, tag = "24")]
+    Holds(WireHolds),
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
@@ -231,6 +271,20 @@ struct WireOffer {
     checksum: u32,
     #[prost(bool, tag = "5")]
     hears_working: bool,
+    #[prost(bool, tag = "6")]
+    hears_holds: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+struct WireHolds {
+    #[prost(uint64, tag = "1")]
+    term: u64,
+    #[prost(uint64, tag = "2")]
+    index: u64,
+    #[prost(uint64, tag = "3")]
+    bytes: u64,
+    #[prost(fixed32, tag = "4")]
+    checksum: u32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -272,7 +326,16 @@ mod tests {
                 bytes: 1 << 40,
                 checksum: 0xdead_beef,
                 hears_working: true,
+                hears_holds: true,
             }),
+            Transfer::Holds {
+                last: EntryId {
+                    term: Term(3),
+                    index: LogIndex(8),
+                },
+                bytes: 7,
+                checksum: 6,
+            },
             Transfer::Resume { offset: 0 },
             Transfer::Unwanted { text: "no".into() },
             Transfer::Chunk {

@@ -43,6 +43,7 @@ impl Reactor {
                     replica.snapshot_sent(now, send.to, EntryId::ZERO, false);
                 }
             }
+            Completion::Sending { to, last } => replica.snapshot_sending(now, to, last),
             Completion::Sent {
                 to,
                 last,
@@ -112,7 +113,7 @@ impl Reactor {
         }
         match peers.snapshot_target(send.to) {
             Some(target) => {
-                if snapshots.send(target) {
+                if snapshots.send(target, send.least) {
                     replica.snapshot_sending(now, send.to, newest);
                 }
             }

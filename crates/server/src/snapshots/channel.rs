@@ -32,6 +32,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// A connection on which nothing moves for this long is given up.
 const SILENCE_MAX: Duration = Duration::from_secs(20);
 
+/// While the other side reads a file it may be silent for as long as a slow disk takes to read it,
+/// and this.
+const READING_PATIENCE: Duration = Duration::from_secs(30);
+
+/// The bytes that a slow disk reads in a second.
+const SLOW_DISK_BYTES_PER_SECOND: u64 = 20 << 20;
+
 /// Bytes read at once.
 const SCRATCH_BYTES: usize = 256 * 1024;
 
@@ -306,6 +313,11 @@ impl Channel {
         self.out.clear();
         Ok(())
     }
+}
+
+/// How long the other side may be silent while it reads a file of this length.
+pub(super) fn reading_patience(bytes: u64) -> Duration {
+    READING_PATIENCE + Duration::from_secs(bytes / SLOW_DISK_BYTES_PER_SECOND)
 }
 
 /// The run that a greeting speaks of.

@@ -96,6 +96,8 @@ pub(crate) enum Completion {
     },
     /// It is not, and nothing is left of it.
     WriteFailed { reason: String },
+    /// A transfer goes on with another file than the newest.
+    Sending { to: NodeId, last: EntryId },
     /// A transfer has ended.
     Sent {
         to: NodeId,
@@ -307,17 +309,21 @@ impl Snapshots {
         self.newest
     }
 
-    /// Begins to send the newest file to a peer. A transfer to it that is under way goes on instead,
+    /// Begins to send the newest file to a peer, or another one that reaches `least` and of which the peer
+    /// has a part. A transfer to it that is under way goes on instead,
     /// and this returns false: its end is told in any case.
-    pub(crate) fn send(&mut self, target: SnapshotTarget) -> bool {
+    pub(crate) fn send(&mut self, target: SnapshotTarget, least: LogIndex) -> bool {
         let to = target.node;
         self.ending.retain(|thread| !thread.is_finished());
         if self.sending.contains_key(&to) {
             return false;
         }
+        let outbox = Arc::clone(&self.outbox);
         let delivery = Delivery {
             directory: self.directory.clone(),
             target,
+            least,
+            on_older: Box::new(move |last| outbox.complete(Completion::Sending { to, last })),
             bytes_per_second: self.settings.send_bytes_per_second,
             stop: self.stop.child(),
             sent_bytes: Arc::clone(&self.sent_bytes),
@@ -512,7 +518,7 @@ impl Snapshots {
                 self.newest = None;
                 lock(&self.checked).clear();
             }
-            Completion::Backup { .. } => {}
+            Completion::Backup { .. } | Completion::Sending { .. } => {}
             Completion::Received { loaded, .. } => {
                 statistics.received += 1;
                 self.set_newest(loaded.meta.last);

@@ -18,8 +18,8 @@ use replica::{LoadedSnapshot, SnapshotLoader};
 use snapshot::{Directory, FileId, ReceiveError, Received, Receiver, load};
 use tracing::{info, warn};
 
-use super::channel::{Channel, Stop, TransferError};
-use super::{Completion, MEASURE_INTERVAL, Outbox};
+use super::channel::{Channel, Stop, TransferError, reading_patience};
+use super::{Completion, MEASURE_INTERVAL, Outbox, position};
 use crate::peer::Detached;
 use crate::peer::codec::Scope;
 use crate::peer::transfer::{Offer, Transfer};
@@ -123,9 +123,10 @@ impl Receiving {
         applied: LogIndex,
         stop: &Stop,
     ) -> Result<Option<Offer>, TransferError> {
-        let Transfer::Offer(offer) = channel.receive()? else {
-            return Err(TransferError::OutOfTurn("something else than an offer"));
-        };
+        let mut offer = Self::offered(channel)?;
+        if offer.last.index > applied && self.tell_holds(channel, &offer, applied)? {
+            offer = Self::offered(channel)?;
+        }
         if offer.last.index <= applied {
             let text = format!("entry {} is applied here already", offer.last.index.0);
             channel.send(&Transfer::Unwanted { text })?;
@@ -138,6 +139,50 @@ impl Receiving {
         Ok(Some(offer))
     }
 
+    fn offered(channel: &mut Channel) -> Result<Offer, TransferError> {
+        match channel.receive()? {
+            Transfer::Offer(offer) => Ok(offer),
+            Transfer::Failed { text } => Err(TransferError::GivenUp(text)),
+            _ => Err(TransferError::OutOfTurn("something else than an offer")),
+        }
+    }
+
+    /// Says which other file there is a part of, if there is one that is still of use. The sender, which
+    /// may have to read that file first, answers with another offer.
+    fn tell_holds(
+        &self,
+        channel: &mut Channel,
+        offer: &Offer,
+        applied: LogIndex,
+    ) -> Result<bool, TransferError> {
+        let Scope { cluster, group } = self.scope;
+        let partial = self.directory.partial(cluster.0, group.0);
+        let partial = partial.map_err(|error| file_error(&error))?;
+        let offered = self.file_id(offer);
+        let useful = partial.filter(|file| *file != offered && file.index > applied.0);
+        let Some(file) = useful.filter(|_| offer.hears_holds) else {
+            return Ok(false);
+        };
+        channel.send(&Transfer::Holds {
+            last: position(file.term, file.index),
+            bytes: file.bytes,
+            checksum: file.checksum,
+        })?;
+        channel.set_patience(reading_patience(file.bytes));
+        Ok(true)
+    }
+
+    fn file_id(&self, offer: &Offer) -> FileId {
+        FileId {
+            cluster: self.scope.cluster.0,
+            group: self.scope.group.0,
+            index: offer.last.index.0,
+            term: offer.last.term.0,
+            bytes: offer.bytes,
+            checksum: offer.checksum,
+        }
+    }
+
     /// Receives the file, up to its last byte.
     fn file(
         &self,
@@ -146,14 +191,7 @@ impl Receiving {
         offer: Offer,
         stop: &Stop,
     ) -> Result<Received, TransferError> {
-        let id = FileId {
-            cluster: self.scope.cluster.0,
-            group: self.scope.group.0,
-            index: offer.last.index.0,
-            term: offer.last.term.0,
-            bytes: offer.bytes,
-            checksum: offer.checksum,
-        };
+        let id = self.file_id(&offer);
         let (mut receiver, mut offset) = self.begin(channel, id, offer.hears_working, stop)?;
         info!(
             peer = from.0,

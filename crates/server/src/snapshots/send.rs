@@ -10,12 +10,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use raft::{EntryId, LogIndex, Term};
+use raft::EntryId;
 use snapshot::Source;
 use tracing::{debug, info};
 
-use super::channel::{Channel, Stop, TransferError};
+use super::channel::{Channel, Stop, TransferError, reading_patience};
 use super::pace::Pace;
+use super::position;
 use crate::peer::SnapshotTarget;
 use crate::peer::transfer::{CHUNK_BYTES, CHUNKS_UNANSWERED_MAX, Offer, Transfer};
 
@@ -29,17 +30,13 @@ const RETRY_PAUSE: Duration = Duration::from_millis(300);
 /// The longest rest without looking whether to stop.
 const REST_MAX: Duration = Duration::from_millis(50);
 
-/// While the other side checks and loads the file it may be silent for as long as a slow disk takes
-/// to read it, and this.
-const CHECK_PATIENCE: Duration = Duration::from_secs(30);
-
-/// The bytes that a slow disk reads in a second.
-const SLOW_DISK_BYTES_PER_SECOND: u64 = 20 << 20;
-
 /// One transfer.
 pub(super) struct Sending<'a> {
     pub(super) target: &'a SnapshotTarget,
+    /// The file to send.
     pub(super) source: &'a Source,
+    /// Opens another file instead, of which the peer has a part, if it is still there and of use.
+    pub(super) older: &'a dyn Fn(EntryId, u64, u32) -> Option<Source>,
     pub(super) bytes_per_second: u64,
     pub(super) stop: &'a Stop,
     /// All bytes of snapshots that this node has sent.
@@ -47,13 +44,13 @@ pub(super) struct Sending<'a> {
 }
 
 impl Sending<'_> {
-    /// Returns when the peer has installed the snapshot, or has no need of it.
-    pub(super) fn run(&self) -> Result<(), TransferError> {
+    /// Returns when the peer has installed a snapshot, or has no need of it, and up to which entry.
+    pub(super) fn run(&self) -> Result<EntryId, TransferError> {
         let (mut attempts, mut furthest) = (ATTEMPTS, 0);
         loop {
             let mut reached = 0;
             let error = match self.attempt(&mut reached) {
-                Ok(()) => return Ok(()),
+                Ok(last) => return Ok(last),
                 Err(error) => error,
             };
             if reached > furthest {
@@ -69,11 +66,11 @@ impl Sending<'_> {
     }
 
     /// One connection. `reached` is set to how much of the file the peer has confirmed.
-    fn attempt(&self, reached: &mut u64) -> Result<(), TransferError> {
+    fn attempt(&self, reached: &mut u64) -> Result<EntryId, TransferError> {
         let mut channel = Channel::dial(self.target, self.stop.clone())?;
-        self.bring(&mut channel, reached)?;
+        let last = self.bring(&mut channel, reached)?;
         channel.close();
-        Ok(())
+        Ok(last)
     }
 
     /// What is said on a connection.
@@ -81,45 +78,50 @@ impl Sending<'_> {
         &self,
         channel: &mut Channel,
         reached: &mut u64,
-    ) -> Result<(), TransferError> {
-        let id = self.source.id();
-        let offer = Offer {
-            last: EntryId {
-                term: Term(id.term),
-                index: LogIndex(id.index),
-            },
-            bytes: id.bytes,
-            checksum: id.checksum,
-            hears_working: true,
-        };
+    ) -> Result<EntryId, TransferError> {
+        let mut offer = offer_of(self.source);
         channel.send(&Transfer::Offer(offer))?;
+        let mut older = None;
+        let mut may_hold = true;
         let offset = loop {
             match channel.receive()? {
                 // It reads what it has of the file, which may be most of it.
                 Transfer::Working { .. } => {}
+                Transfer::Holds {
+                    last,
+                    bytes,
+                    checksum,
+                } if may_hold => {
+                    may_hold = false;
+                    older = (self.older)(last, bytes, checksum);
+                    offer = offer_of(older.as_ref().unwrap_or(self.source));
+                    channel.send(&Transfer::Offer(offer))?;
+                }
                 Transfer::Resume { offset } if offset <= offer.bytes => break offset,
                 Transfer::Unwanted { text } => {
                     info!(peer = self.target.node.0, %text, "the peer needs no snapshot");
-                    return Ok(());
+                    return Ok(offer.last);
                 }
                 Transfer::Failed { text } => return Err(TransferError::GivenUp(text)),
                 _ => return Err(TransferError::OutOfTurn("an answer to an offer")),
             }
         };
+        let source = older.as_ref().unwrap_or(self.source);
         if offset > 0 {
             info!(
                 peer = self.target.node.0,
-                offset, "the transfer of a snapshot goes on"
+                index = offer.last.index.0,
+                offset,
+                "the transfer of a snapshot goes on"
             );
         }
         *reached = offset;
-        self.stream(channel, reached)?;
-        let reading = Duration::from_secs(offer.bytes / SLOW_DISK_BYTES_PER_SECOND);
-        channel.set_patience(CHECK_PATIENCE + reading);
+        self.stream(channel, source, reached)?;
+        channel.set_patience(reading_patience(offer.bytes));
         loop {
             match channel.receive()? {
                 Transfer::Working { .. } => {}
-                Transfer::Installed => return Ok(()),
+                Transfer::Installed => return Ok(offer.last),
                 Transfer::Failed { text } => return Err(TransferError::GivenUp(text)),
                 _ => return Err(TransferError::OutOfTurn("an answer to a whole file")),
             }
@@ -127,14 +129,18 @@ impl Sending<'_> {
     }
 
     /// Sends the file from `reached` to its end.
-    fn stream(&self, channel: &mut Channel, reached: &mut u64) -> Result<(), TransferError> {
-        let total = self.source.id().bytes;
+    fn stream(
+        &self,
+        channel: &mut Channel,
+        source: &Source,
+        reached: &mut u64,
+    ) -> Result<(), TransferError> {
+        let total = source.id().bytes;
         let mut pace = Pace::new(self.bytes_per_second, Instant::now());
         let (mut sent, mut unanswered) = (*reached, 0);
         while *reached < total {
             if sent < total && unanswered < CHUNKS_UNANSWERED_MAX {
-                let chunk = self
-                    .source
+                let chunk = source
                     .read(sent, CHUNK_BYTES)
                     .map_err(|error| TransferError::File(error.to_string()))?;
                 let count = chunk.len() as u64;
@@ -171,5 +177,16 @@ impl Sending<'_> {
             rest -= step;
         }
         Ok(())
+    }
+}
+
+fn offer_of(source: &Source) -> Offer {
+    let id = source.id();
+    Offer {
+        last: position(id.term, id.index),
+        bytes: id.bytes,
+        checksum: id.checksum,
+        hears_working: true,
+        hears_holds: true,
     }
 }

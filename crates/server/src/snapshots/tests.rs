@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use mio::{Poll, Token, Waker};
-use raft::{ClusterId, GroupId, LogIndex, NodeId};
+use raft::{ClusterId, EntryId, GroupId, LogIndex, NodeId};
 use replica::FeatureLevels;
 use snapshot::{Directory, Found, Meta, Receiver, SnapshotError, Source, Writer};
 use vfs::{Fault, MemVfs, OperationKind};
@@ -109,7 +109,7 @@ fn a_transfer_that_is_wanted_as_soon_as_the_last_one_is_told_to_have_ended_begin
     for round in 0..50 {
         // Without a file to send, a transfer has ended before it began.
         assert!(
-            snapshots.send(target(to)),
+            snapshots.send(target(to), LogIndex(0)),
             "nobody would be told of the end of round {round}"
         );
         let mut completions = Vec::new();
@@ -129,10 +129,10 @@ fn a_transfer_that_is_wanted_as_soon_as_the_last_one_is_told_to_have_ended_begin
 #[test]
 fn a_transfer_that_is_under_way_is_not_begun_twice() {
     let (mut snapshots, _poll) = snapshots();
-    assert!(snapshots.send(target(NodeId(2))));
+    assert!(snapshots.send(target(NodeId(2)), LogIndex(0)));
     // Whatever its thread has done by now: its end was not told, and is still to come.
-    assert!(!snapshots.send(target(NodeId(2))));
-    assert!(snapshots.send(target(NodeId(3))));
+    assert!(!snapshots.send(target(NodeId(2)), LogIndex(0)));
+    assert!(snapshots.send(target(NodeId(3)), LogIndex(0)));
 }
 
 /// What a node of which a snapshot is received has.
@@ -178,11 +178,15 @@ fn write_file(directory: &Directory) -> Found {
 }
 
 fn write_file_of(directory: &Directory, head: &'static [u8]) -> Found {
+    write_file_at(directory, head, 70)
+}
+
+fn write_file_at(directory: &Directory, head: &'static [u8], index: u64) -> Found {
     let meta = Meta {
         cluster: SCOPE.cluster.0,
         group: SCOPE.group.0,
         term: 3,
-        index: 70,
+        index,
         time_ms: 1,
         head: head.into(),
     };
@@ -193,8 +197,9 @@ fn write_file_of(directory: &Directory, head: &'static [u8]) -> Found {
     writer.finish().expect("durable")
 }
 
-/// Brings a file to a place, as a sender does.
-fn bring(place: &Place, file: &Found, sender: &Directory) -> Result<(), TransferError> {
+/// Brings a file to a place, as a sender does, or one that the place has a part of. Returns the last
+/// entry of the one that was sent.
+fn bring(place: &Place, file: &Found, sender: &Directory) -> Result<EntryId, TransferError> {
     let (mut channel, detached) = connection();
     let arrival = Arrival {
         from: NodeId(1),
@@ -210,6 +215,7 @@ fn bring(place: &Place, file: &Found, sender: &Directory) -> Result<(), Transfer
         source: &source,
         bytes_per_second: 0,
         stop: &stop,
+        older: &|last, bytes, checksum| delivery(sender).older(last, bytes, checksum),
         sent_bytes: &sent_bytes,
     };
     thread::scope(|scope| {
@@ -231,6 +237,8 @@ fn delivery(directory: &Directory) -> Delivery {
     Delivery {
         directory: directory.clone(),
         target: target(NodeId(2)),
+        least: LogIndex(0),
+        on_older: Box::new(|_| {}),
         bytes_per_second: 0,
         stop: Stop::default(),
         sent_bytes: Arc::default(),
@@ -254,6 +262,98 @@ fn a_file_that_cannot_be_read_is_written_anew_instead_of_tried_for_ever() {
     assert!(matches!(ended, Completion::Sent { .. }), "{ended:?}");
 }
 
+/// What a place says to the offer of a file, and to the same offer once more.
+fn answer_to(place: &Place, file: &Found, applied: u64, hears_holds: bool) -> Transfer {
+    let (mut channel, detached) = connection();
+    let arrival = Arrival {
+        from: NodeId(1),
+        connection: detached,
+        applied: LogIndex(applied),
+        stop: Stop::default(),
+    };
+    let offer = Offer {
+        last: super::position(file.meta.term, file.meta.index),
+        bytes: file.bytes,
+        checksum: file.checksum,
+        hears_working: false,
+        hears_holds,
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| place.receiving.serve(arrival));
+        channel.send(&Transfer::Offer(offer)).expect("sent");
+        let answer = channel.receive().expect("an answer");
+        channel.close();
+        answer
+    })
+}
+
+#[test]
+fn a_transfer_goes_on_with_the_file_that_was_begun_when_there_is_a_newer_one() {
+    let (sender, place) = (directory(), place(Duration::ZERO));
+    let older = write_file(&sender);
+    leave_partial(&place, &older, &sender);
+    let newer = write_file_at(&sender, &[1], 90);
+
+    let held = answer_to(&place, &newer, 0, true);
+    assert!(
+        matches!(held, Transfer::Holds { last, bytes, .. } if last.index.0 == 70 && bytes == older.bytes),
+        "{held:?}"
+    );
+    let vfs = sender.vfs().as_ref();
+    let begun = |file: &Found| {
+        let source = Source::open(vfs, file).expect("open");
+        Receiver::begin(&place.receiving.directory, source.id())
+            .expect("begun")
+            .1
+    };
+    assert!(begun(&older) > 4000, "nothing was lost by saying so");
+    // It arrives whole, in whatever order: that file's content is no state.
+    let before = place.receiving.received_bytes.load(Ordering::Relaxed);
+    bring(&place, &newer, &sender).expect_err("it cannot be loaded");
+    let received = place.receiving.received_bytes.load(Ordering::Relaxed) - before;
+    assert!(
+        received < 1100,
+        "only the rest of the older file: {received}"
+    );
+}
+
+#[test]
+fn a_part_of_a_file_that_is_of_no_use_is_not_gone_on_with() {
+    let sender = directory();
+    let older = write_file(&sender);
+    let newer = write_file_at(&sender, &[1], 90);
+    // One of an earlier release does not know the word, and what is applied is not needed.
+    for (applied, hears_holds) in [(0, false), (70, true)] {
+        let place = place(Duration::ZERO);
+        leave_partial(&place, &older, &sender);
+        let answer = answer_to(&place, &newer, applied, hears_holds);
+        assert!(
+            matches!(answer, Transfer::Resume { offset: 0 }),
+            "{answer:?}"
+        );
+    }
+    // Nor does the sender take a file that its log does not go on behind, another, or one that is gone.
+    let mut delivery = delivery(&sender);
+    let (last, bytes, checksum) = (super::position(3, 70), older.bytes, older.checksum);
+    assert!(delivery.older(last, bytes, checksum).is_some());
+    assert!(delivery.older(last, bytes, checksum ^ 1).is_none());
+    delivery.least = LogIndex(71);
+    assert!(delivery.older(last, bytes, checksum).is_none());
+    delivery.least = LogIndex(0);
+    vfs::Vfs::remove(sender.vfs().as_ref(), &older.path).expect("removed");
+    assert!(delivery.older(last, bytes, checksum).is_none());
+}
+
+#[test]
+fn a_file_that_does_not_reach_the_log_is_not_sent() {
+    let sender = directory();
+    write_file(&sender);
+    let mut delivery = delivery(&sender);
+    delivery.least = LogIndex(71);
+    let ended = delivery.run();
+    assert!(matches!(ended, Completion::Damaged { .. }), "{ended:?}");
+}
+
 #[test]
 fn a_receiver_that_reads_what_it_has_says_so_before_it_answers() {
     let sender = directory();
@@ -273,6 +373,7 @@ fn a_receiver_that_reads_what_it_has_says_so_before_it_answers() {
             bytes: file.bytes,
             checksum: file.checksum,
             hears_working,
+            hears_holds: true,
         };
         thread::scope(|scope| {
             scope.spawn(|| place.receiving.serve(arrival));
@@ -481,6 +582,8 @@ fn a_node_that_stops_does_not_check_the_file_that_it_was_to_send() {
     let delivery = |stop: &Stop| Delivery {
         directory: directory.clone(),
         target: target(NodeId(2)),
+        least: LogIndex(0),
+        on_older: Box::new(|_| {}),
         bytes_per_second: 0,
         stop: stop.clone(),
         sent_bytes: Arc::default(),

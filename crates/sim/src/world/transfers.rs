@@ -11,7 +11,7 @@ use crate::judges::{Fact, Violation};
 use crate::report::{FaultClass, TraceKind};
 use crate::tape::{Site, SiteKind};
 use crate::world::World;
-use crate::world::node::StartFailure;
+use crate::world::node::{CLUSTER, GROUP, StartFailure};
 use crate::world::queue::Event;
 use crate::world::snapshots::load;
 
@@ -25,6 +25,8 @@ const LOST_AFTER_US: u64 = 3_000_000;
 pub(super) struct Transfer {
     from: usize,
     to: usize,
+    /// An older file is of no use: the sender's log begins behind this entry.
+    least: LogIndex,
     /// The runs of both processes: it ends with either.
     lives: (u32, u32),
     source: Source,
@@ -62,6 +64,7 @@ impl World {
                 self.transfers.push(Some(Transfer {
                     from,
                     to,
+                    least: request.least,
                     lives,
                     source,
                     stage: Stage::Announced,
@@ -173,6 +176,16 @@ impl World {
                 (Stage::Ended { is_installed }, wait_us)
             }
             false => {
+                if matches!(transfer.stage, Stage::Announced)
+                    && let Some(begun) = self.begun_before(from, to, transfer.least)
+                {
+                    let last = last_of(&begun.id());
+                    transfer.source = begun;
+                    let peer = NodeId(to as u64 + 1);
+                    self.input(from, |replica, now| {
+                        replica.snapshot_sending(now, peer, last);
+                    });
+                }
                 let stage = self.receiver_step(&transfer.source, to, transfer.stage);
                 let site = Site::new(SiteKind::Snapshot, 32 + to);
                 let link_us = self.network.link(from, to).slow_us + 2 * self.swarm.latency_us;
@@ -195,6 +208,23 @@ impl World {
             self.report.faults.add(FaultClass::FailedTransfer);
         }
         breaks
+    }
+
+    /// The file that the receiver has a part of, if the sender still has it and its log goes on behind it.
+    fn begun_before(&self, from: usize, to: usize, least: LogIndex) -> Option<Source> {
+        let receiver = self.nodes[to].process.as_ref()?;
+        let partial = receiver.snapshots.directory.partial(CLUSTER, GROUP);
+        let partial = partial.ok()??;
+        let is_of_use =
+            partial.index >= least.0 && partial.index > receiver.replica.raft().applied_index().0;
+        let sender = &self.nodes[from].process.as_ref()?.snapshots.directory;
+        let path = sender.finished_path(partial.index, partial.term);
+        let report = verify(sender.vfs().as_ref(), &path)
+            .ok()
+            .filter(|_| is_of_use)?;
+        let is_same = report.id() == partial;
+        let source = is_same.then(|| Source::open_as(sender.vfs().as_ref(), &path, partial));
+        source?.ok()
     }
 
     /// What the receiver does when something arrives.
