@@ -10,7 +10,7 @@ use sim::report::RunOptions;
 use sim::world;
 
 /// The profile, the seed, and what went wrong in it.
-const SEEDS: [(Profile, u64, &str); 5] = [
+const SEEDS: [(Profile, u64, &str); 9] = [
     (
         Profile::Default,
         4_075_823_514_705,
@@ -30,6 +30,26 @@ const SEEDS: [(Profile, u64, &str); 5] = [
         Profile::Default,
         829_798_763_062,
         "the same, with a follower that had applied all",
+    ),
+    (
+        Profile::Default,
+        100_191,
+        "a node that has joined cut its log before it had come to an entry that names the members",
+    ),
+    (
+        Profile::Default,
+        101_285,
+        "an old copy of a disk was started so often, unseen, that it passed for a later run",
+    ),
+    (
+        Profile::Default,
+        101_416,
+        "the power failed while a removed node marked its data directory, and the mark was there",
+    ),
+    (
+        Profile::Default,
+        101_539,
+        "the founder of a cluster of one that had grown came back with an empty disk",
     ),
     (
         Profile::Default,

@@ -10,16 +10,13 @@ use crate::canaries::{Hunt, Sought};
 /// Canaries that the world cannot show. The scripts, the random groups and the exhaustive search of Raft
 /// alone notice them (`crates/raft/tests`, `model`).
 ///
-/// - `LateAnswerOfOldSession` needs a member that is removed and comes back under its id in one term. Ids
-///   are never used again.
-/// - `CandidateOfOldHalfNoSelfVote` needs a voter that is being replaced to be the only one who can be
-///   elected, at the very moment of a joint configuration.
+/// - `LateAnswerOfOldSession` needs a member that is removed and comes back under its id within one term.
+///   The replica never gives an id a second time.
 /// - `InstallKeepsConflictingLog` and `BaseKeepsOtherTail` need a snapshot for a node whose log is longer and
 ///   contradicts it. What a leader alone can append before it steps down is soon shorter than what the
 ///   others have committed and cut.
 pub const WITHOUT_WORLD: &[Canary] = &[
     Canary::LateAnswerOfOldSession,
-    Canary::CandidateOfOldHalfNoSelfVote,
     Canary::InstallKeepsConflictingLog,
     Canary::BaseKeepsOtherTail,
 ];

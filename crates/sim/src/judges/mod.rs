@@ -178,14 +178,14 @@ pub enum Fact<'a> {
         /// See [`Replica::state_hash`].
         hash: u64,
     },
-    /// A request for a vote, or whether there would be one, reached a running node. Only while members
-    /// come and go.
-    Asked {
-        /// The candidate.
+    /// A message of an election reached a running node: a request for a vote, for what a vote would be,
+    /// or the answer to one. Only in runs in which members come and go.
+    Received {
+        /// The sender.
         from: NodeId,
-        /// The voter.
+        /// The receiver.
         to: NodeId,
-        /// The request.
+        /// What it says.
         message: &'a raft::Message,
     },
     /// A message left a node.

@@ -97,7 +97,7 @@ impl Judges {
                 self.read_index.see(fact, shadow)?;
                 self.exactly_once.see(fact, shadow)
             }
-            Fact::Retired { .. } | Fact::Asked { .. } => self.members.see(fact, shadow),
+            Fact::Retired { .. } | Fact::Received { .. } => self.members.see(fact, shadow),
             Fact::Begin { .. } => self.term_monotonic.see(fact, shadow),
             Fact::SnapshotDurable { .. }
             | Fact::SnapshotsRemoved { .. }
@@ -122,6 +122,7 @@ impl Judges {
 
     fn started(&mut self, fact: &Fact<'_>, shadow: &Shadow) -> Result<(), Violation> {
         self.duties.see(fact, shadow)?;
+        self.members.see(fact, shadow)?;
         self.wal_recovery.see(fact, shadow)?;
         self.log_matching.see(fact, shadow)?;
         self.snapshots.see(fact, shadow)?;

@@ -63,6 +63,10 @@ pub struct NodeShadow {
     pub base: EntryId,
     /// Its snapshots that are durable: what each ends with, the oldest first.
     pub snapshots: Vec<EntryId>,
+    /// Those that came from other nodes in this life.
+    received: Vec<EntryId>,
+    /// Its state comes from a snapshot, which names the members.
+    has_loaded: bool,
     /// The one it started from.
     pub started_from: Option<EntryId>,
     /// The latest hard state that was handed to its disk.
@@ -103,8 +107,14 @@ impl Shadow {
                 snapshot,
                 view,
             } => self.started(node, incarnation, recovered, snapshot, view),
-            Fact::SnapshotDurable { node, last, .. } => {
-                let snapshots = &mut self.node_mut(node).snapshots;
+            Fact::SnapshotDurable {
+                node,
+                last,
+                is_received,
+            } => {
+                let of = self.node_mut(node);
+                of.received.extend(is_received.then_some(last));
+                let snapshots = &mut of.snapshots;
                 snapshots.retain(|held| held.index != last.index);
                 snapshots.push(last);
                 snapshots.sort_by_key(|held| held.index);
@@ -119,7 +129,7 @@ impl Shadow {
             Fact::Persisted { node, write } => self.persisted(node, write),
             Fact::Stepped { node, view, .. } => self.stepped(node, view),
             Fact::Sent { .. }
-            | Fact::Asked { .. }
+            | Fact::Received { .. }
             | Fact::Retired { .. }
             | Fact::Refused { .. }
             | Fact::Answered { .. }
@@ -149,9 +159,8 @@ impl Shadow {
     /// The configuration in force on a node at an index of its log.
     pub fn conf_at(&self, node: NodeId, index: LogIndex) -> &ConfState {
         let found = self.node(node).confs.at(index).map(|(_, conf)| conf);
-        let of = self.node(node);
-        let has_snapshot = of.base != EntryId::ZERO || of.started_from.is_some();
-        found.unwrap_or_else(|| match self.born.contains(node) || has_snapshot {
+        let knows_born = self.born.contains(node) || self.node(node).has_loaded;
+        found.unwrap_or(match knows_born {
             true => &self.born,
             false => &self.nobody,
         })
@@ -276,6 +285,7 @@ impl Shadow {
             base,
             snapshots,
             started_from: snapshot,
+            has_loaded: snapshot.is_some(),
             handed: state,
             durable,
             view: Some(view),
@@ -351,6 +361,7 @@ impl Shadow {
         }
         shadow.conf_is_changing = true;
         shadow.base = base;
+        shadow.has_loaded |= shadow.received.contains(&base);
         shadow.queue.push(Change::Base(base), Mark::default());
     }
 

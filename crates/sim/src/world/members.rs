@@ -116,6 +116,7 @@ impl World {
     pub(super) fn retire(&mut self, node: usize, text: &str) {
         let id = self.nodes[node].id;
         self.see(&Fact::Retired { node: id });
+        self.nodes[node].is_retired = true;
         let Some(process) = &mut self.nodes[node].process else {
             return;
         };

@@ -17,7 +17,7 @@ use crate::profile::Profile;
 use crate::report::{FaultClass, TraceKind};
 use crate::tape::{Site, SiteKind};
 use crate::world::World;
-use crate::world::node::{DATA_DIR, Down, Process};
+use crate::world::node::{DATA_DIR, Down, Node, Process};
 use crate::world::operator::Request;
 use crate::world::queue::Event;
 use crate::world::swarm::NEMESIS_PERIOD_US;
@@ -444,6 +444,16 @@ impl World {
         })
     }
 
+    /// Whether this node and others that have lost their logs are a majority of the first members: by
+    /// their configurations they would found the cluster again, beside the one that there is. The promise
+    /// does not cover that.
+    fn could_found_again(&self, node: usize) -> bool {
+        let is_lost = |place: &&Node| place.charter.is_none() && place.has_lost_log;
+        let lost = self.nodes.iter().filter(is_lost).count();
+        let place = &self.nodes[node];
+        place.charter.is_none() && !place.has_lost_log && lost >= self.swarm.losable()
+    }
+
     pub(super) fn damaged(&mut self, node: usize) {
         self.nodes[node].is_damaged = true;
         let id = self.nodes[node].id;
@@ -479,13 +489,15 @@ impl World {
                 }
             },
         };
-        if !self.may_lose(node) || !self.is_known_to_all(node) {
+        if !self.may_lose(node) || !self.is_known_to_all(node) || self.could_found_again(node) {
             return;
         }
         self.struck(class, &[node], String::new);
         self.damaged(node);
         self.crash(node, Crash::Process, class.label());
         self.nodes[node].vfs = disk;
+        self.nodes[node].has_lost_log = true;
+        self.nodes[node].rolled_back = (class == FaultClass::OldDisk).then_some(started);
         self.nodes[node].vfs.crash(Crash::LoseUnsynced);
         self.restart_later(node);
     }

@@ -88,6 +88,13 @@ pub(super) struct Node {
     pub(super) peer_addr: String,
     /// What it was told when it joined: the members and their addresses. Nothing for first members.
     pub(super) charter: Option<BTreeMap<NodeId, String>>,
+    /// It was told that it was removed. The mark in its data directory may be there even if setting it
+    /// failed.
+    pub(super) is_retired: bool,
+    /// Its disk was wiped or put back to an older copy.
+    pub(super) has_lost_log: bool,
+    /// It runs on an old copy of its disk, and peers have seen this start of it.
+    pub(super) rolled_back: Option<u64>,
     /// Its disk has lost or changed what was durable: it is one of those that the atlas counts.
     pub(super) is_damaged: bool,
     /// It stands still until then.
@@ -184,6 +191,9 @@ impl Node {
             },
             peer_addr: first_address(NodeId(index as u64 + 1)),
             charter: None,
+            is_retired: false,
+            has_lost_log: false,
+            rolled_back: None,
             is_damaged: false,
             paused_until_us: 0,
             hung_until_us: 0,
@@ -325,6 +335,13 @@ impl Node {
             client_addr: format!("127.0.0.1:{}", 7000 + self.id.0),
             info: NodeInfo::default(),
         }
+    }
+
+    /// Whether it runs on an old copy of its disk and nobody can tell any more: it counts more starts than
+    /// its peers have seen.
+    pub(super) fn is_forgotten(&self) -> bool {
+        let run = self.process.as_ref().map(|process| process.run.incarnation);
+        self.rolled_back.is_some_and(|seen| run > Some(seen))
     }
 
     /// Whether it runs and is not paused.

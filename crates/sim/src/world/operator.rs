@@ -47,6 +47,8 @@ pub(super) enum Request {
         is_learner: bool,
         /// In whose place it comes.
         replaces: Option<NodeId>,
+        /// The id that it is to have, if not the next one.
+        id: Option<NodeId>,
     },
     /// A learner is to vote.
     Promote(NodeId),
@@ -75,16 +77,21 @@ impl Request {
                 peer_addr,
                 is_learner,
                 replaces,
+                id,
             } => {
                 let own = || format!("127.0.0.1:{}", 9_000 + machine);
                 let address = peer_addr.clone().unwrap_or_else(own);
                 // Every other machine asks for itself.
-                let mut words = match machine.is_multiple_of(2) || replaces.is_some() {
-                    true => format!("JOIN {address} {machine:x}"),
-                    false => format!("ADD-NODE {address}"),
-                };
+                let mut words =
+                    match (machine.is_multiple_of(2) || replaces.is_some()) && id.is_none() {
+                        true => format!("JOIN {address} {machine:x}"),
+                        false => format!("ADD-NODE {address}"),
+                    };
                 if let Some(id) = replaces {
                     words += &format!(" REPLACE {}", id.0);
+                }
+                if let Some(id) = id {
+                    words += &format!(" ID {}", id.0);
                 }
                 if *is_learner {
                     words += " LEARNER";
@@ -154,7 +161,7 @@ impl World {
             F::MemberReplaced => self.replace(leader),
             F::IslandAsked => self.ask_island(leader),
             F::DeadPromoted => self.promote_dead(leader),
-            F::RemovedReturns => self.restart_removed(),
+            F::RemovedReturns => self.restart_removed(leader),
             // Placed where one begins.
             F::KilledInJoint => {}
             _ => self.ask_for(class, class, leader),
@@ -197,6 +204,7 @@ impl World {
                 peer_addr: None,
                 is_learner: what == F::LearnerAdded,
                 replaces: None,
+                id: None,
             }),
             F::LearnerPromoted => self
                 .pick_member(class, &conf.learners)
@@ -234,7 +242,9 @@ impl World {
             None => (self.swarm.places - self.swarm.nodes) / 2,
             Some(_) => 0,
         };
-        if is_add && process.membership.ids_used_below as usize + kept > self.swarm.places {
+        // An id that was used before needs no place: it is to be refused.
+        let needs_place = matches!(request, Request::Add { id: None, .. });
+        if needs_place && process.membership.ids_used_below as usize + kept > self.swarm.places {
             return;
         }
         let info = ClientInfo {
@@ -354,6 +364,7 @@ impl World {
             peer_addr,
             is_learner: false,
             replaces: Some(old),
+            id: None,
         };
         // The leader has to see that it is gone.
         let wait_us = self.lasts_us(class, 4 * self.swarm.latency_us, 200_000);
@@ -415,8 +426,9 @@ impl World {
         }
     }
 
-    /// A node that stopped because it was removed is started again: it must refuse.
-    fn restart_removed(&mut self) {
+    /// A node that stopped because it was removed is started again: it must refuse. Or another is to be
+    /// added under its id: the leader must refuse.
+    fn restart_removed(&mut self, leader: usize) {
         let class = FaultClass::RemovedReturns;
         let is_removed = |&node: &usize| self.nodes[node].down == Down::Removed;
         let removed: Vec<usize> = (0..self.nodes.len()).filter(is_removed).collect();
@@ -424,6 +436,15 @@ impl World {
             return;
         }
         let node = removed[self.below(class, removed.len())];
+        if self.below(class, 2) == 1 {
+            let request = Request::Add {
+                peer_addr: None,
+                is_learner: false,
+                replaces: None,
+                id: Some(self.nodes[node].id),
+            };
+            return self.ask(class, leader, request);
+        }
         self.struck(class, &[node], String::new);
         self.start_removed(node);
     }
@@ -464,6 +485,7 @@ mod tests {
             peer_addr: None,
             is_learner: true,
             replaces: None,
+            id: None,
         };
         assert_eq!(
             add.words(3).join(" "),
@@ -477,9 +499,20 @@ mod tests {
             peer_addr: Some("h:1".to_owned()),
             is_learner: false,
             replaces: Some(NodeId(2)),
+            id: None,
         };
         assert_eq!(replace.words(11).join(" "), "QUORATE JOIN h:1 b REPLACE 2");
         assert_eq!(replace.leaver(), Some(NodeId(2)));
+        let again = Request::Add {
+            peer_addr: None,
+            is_learner: false,
+            replaces: None,
+            id: Some(NodeId(3)),
+        };
+        assert_eq!(
+            again.words(4).join(" "),
+            "QUORATE ADD-NODE 127.0.0.1:9004 ID 3"
+        );
         assert_eq!(Request::Promote(NodeId(2)).leaver(), None);
         assert_eq!(
             encode(&["A".to_owned(), "BC".to_owned()]),

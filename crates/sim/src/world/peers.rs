@@ -296,13 +296,11 @@ impl World {
         self.note(((from as u64) << 8) | to as u64, packet.sent_us);
         let sender = NodeId(from as u64 + 1);
         if self.swarm.churns
-            && let PeerMessage::Raft(
-                message @ (Message::RequestVote(_) | Message::RequestPreVote(_)),
-            ) = &packet.message
+            && let PeerMessage::Raft(message) = &packet.message
+            && is_of_election(message)
         {
-            let to = self.nodes[to].id;
-            let from = sender;
-            self.see(&Fact::Asked { from, to, message });
+            let (from, to) = (sender, self.nodes[to].id);
+            self.see(&Fact::Received { from, to, message });
         }
         self.input(to, |replica, now| {
             replica.peer_message(now, sender, packet.message);
@@ -328,4 +326,14 @@ impl World {
         }
         count
     }
+}
+
+fn is_of_election(message: &Message) -> bool {
+    matches!(
+        message,
+        Message::RequestPreVote(_)
+            | Message::RequestPreVoteResponse(_)
+            | Message::RequestVote(_)
+            | Message::RequestVoteResponse(_)
+    )
 }

@@ -73,6 +73,13 @@ impl World {
         place.crash_at_output = None;
         place.sessions.clear();
         match place.start(&self.swarm, now_us, &mut self.tape) {
+            Ok(_) if place.is_forgotten() => {
+                // Started so often on an old copy, and met by nobody, that it seems to be a later run.
+                // The promise does not cover that.
+                place.process = None;
+                place.vfs.crash(Crash::Process);
+                place.down = Down::Refused;
+            }
             Ok(found) => {
                 place.down = Down::No;
                 self.started(node, &found);
@@ -86,6 +93,7 @@ impl World {
                 });
                 self.restart_later(node);
             }
+            Err(StartFailure::Refused(_)) if place.is_retired => place.down = Down::Removed,
             Err(StartFailure::Refused(text)) => self.refused(node, text),
         }
     }

@@ -92,7 +92,11 @@ impl Judge for Ballot {
 
     fn see(&mut self, fact: &Fact<'_>, shadow: &Shadow) -> Result<(), Violation> {
         match fact {
-            Fact::Asked { from, to, message } => {
+            Fact::Received {
+                from,
+                to,
+                message: message @ (Message::RequestVote(_) | Message::RequestPreVote(_)),
+            } => {
                 let asked = self.asked.entry(*to).or_default();
                 asked.push((*from, (*message).clone()));
             }
@@ -142,7 +146,7 @@ mod tests {
     fn ask(made_up: &mut MadeUp<Ballot>, message: impl Into<Message>) {
         let (from, to) = (NodeId(1), NodeId(2));
         let message = &message.into();
-        made_up.show(&Fact::Asked { from, to, message });
+        made_up.show(&Fact::Received { from, to, message });
     }
 
     fn refuse(made_up: &mut MadeUp<Ballot>, last: EntryId) {

@@ -3,6 +3,7 @@
 //! ([`commit_on_quorum`](crate::judges::invariants::commit_on_quorum), [`duties`](crate::judges::duties)).
 
 pub mod ballot;
+pub mod elected;
 pub mod escort;
 pub mod farewell;
 pub mod ids_once;
@@ -12,6 +13,7 @@ pub mod one_step;
 pub mod promotion;
 
 use crate::judges::members::ballot::Ballot;
+use crate::judges::members::elected::Elected;
 use crate::judges::members::escort::Escort;
 use crate::judges::members::farewell::Farewell;
 use crate::judges::members::ids_once::IdsOnce;
@@ -25,6 +27,7 @@ use crate::judges::{Fact, Judge, Shadow, Violation};
 #[derive(Debug, Default)]
 pub struct Members {
     ballot: Ballot,
+    elected: Elected,
     escort: Escort,
     farewell: Farewell,
     ids_once: IdsOnce,
@@ -44,10 +47,15 @@ impl Members {
             return Ok(());
         }
         match *fact {
-            Fact::Sent { .. } | Fact::Asked { .. } => self.ballot.see(fact, shadow),
+            Fact::Sent { .. } | Fact::Received { .. } => {
+                self.elected.see(fact, shadow)?;
+                self.ballot.see(fact, shadow)
+            }
+            Fact::Started { .. } => self.elected.see(fact, shadow),
             Fact::Retired { .. } => self.farewell.see(fact, shadow),
             Fact::Stepped { node, .. } => {
                 self.ballot.see(fact, shadow)?;
+                self.elected.see(fact, shadow)?;
                 if shadow.node(node).conf_changed {
                     self.one_at_a_time.see(fact, shadow)?;
                     self.one_step.see(fact, shadow)?;
