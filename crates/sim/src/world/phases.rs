@@ -61,7 +61,10 @@ impl World {
         self.demand(SETTLE_US, World::missing_answers);
         let core = match self.swarm.churns {
             true => self.demand_order(patience_us, &healed),
-            false => healed,
+            false => Some(healed),
+        };
+        let Some(core) = core else {
+            return;
         };
         self.demand_equality(patience_us, &core);
         self.demand(patience_us, |world| world.missing_calm(&core));
