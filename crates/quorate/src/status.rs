@@ -594,9 +594,11 @@ pub(crate) fn aligned(lines: &[Vec<String>]) -> String {
     text
 }
 
-/// The feature level that a node runs at, and the one it could.
+/// The feature level that a node runs at, and the one it could. A node of before there were levels
+/// tells none.
 fn level_text(node: &NodeInfo) -> String {
     match node.level_known > node.level {
+        _ if node.level_known == 0 => "-".to_owned(),
         true => format!("{} (knows {})", node.level, node.level_known),
         false => node.level.to_string(),
     }

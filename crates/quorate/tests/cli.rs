@@ -354,7 +354,17 @@ fn status_shows_all_nodes_and_tells_by_its_exit_code_whether_they_can_work() {
     let addresses = [first.port, second.port, third].map(|port| format!("127.0.0.1:{port}"));
     assert_eq!(
         cells[1],
-        ["1", &addresses[0], "leader", "3", "20", "19", "1", "1m05s"]
+        [
+            "1",
+            &addresses[0],
+            "leader",
+            "3",
+            "20",
+            "19",
+            "1",
+            "1m05s",
+            "-"
+        ]
     );
     assert_eq!(
         cells[2],
@@ -366,7 +376,8 @@ fn status_shows_all_nodes_and_tells_by_its_exit_code_whether_they_can_work() {
             "20",
             "18",
             "2",
-            "1m05s"
+            "1m05s",
+            "-"
         ]
     );
     assert_eq!(cells[3][..3], ["3", &addresses[2], "unreachable"]);

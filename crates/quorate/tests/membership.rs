@@ -73,7 +73,9 @@ fn member_ids(cluster: &Cluster, node: usize) -> Vec<i64> {
         other => panic!("{other:?}"),
     };
     let told = array(cluster.node(node).ask(&["QUORATE", "MEMBERS"]));
-    let members = array(told.last().expect("fields").clone()).into_iter();
+    let is_key = |field: &Value| field.as_bytes() == Some(b"members");
+    let at = told.iter().position(is_key).expect("the members");
+    let members = array(told[at + 1].clone()).into_iter();
     let id = |member: Value| array(member)[1].as_integer().expect("an id");
     members.map(id).collect()
 }

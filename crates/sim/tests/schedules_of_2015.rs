@@ -170,6 +170,11 @@ impl Schedule {
         group.exchange(self.heard_by);
         group.elect(2, 1, &[2, 3, 4]);
         assert!(group.nodes[&NodeId(2)].is_leader());
+        // Who is to vote must have been heard of.
+        if let MembershipChange::Promote(NodeId(learner)) = self.second {
+            group.with(2, |raft| (0..2).for_each(|_| raft.tick()));
+            group.exchange(&[2, learner]);
+        }
         group.change(2, self.second.clone())
     }
 
