@@ -231,18 +231,22 @@ fn a_resp3_connection_gets_messages_between_replies() {
         let (sender, pushes) = mpsc::channel();
         connection.set_push_sender(sender);
         connection.subscribe_resp3("news").expect("SUBSCRIBE");
+        // The client reads pushes when it reads a reply.
+        let mut await_push = |kind: redis::PushKind, what: &str| {
+            harness::poll(what, || {
+                let () = connection
+                    .set("key", "value")
+                    .expect("SET on a subscribed connection");
+                pushes.try_iter().find(|push| push.kind == kind)
+            })
+        };
+        // It begins when it is confirmed, which the client does not wait for.
+        await_push(redis::PushKind::Subscribe, "the subscription is confirmed");
         let other = cluster.others(node)[0];
         let () = connect(&cluster, other, "resp2")
             .publish("news", "hello")
             .expect("PUBLISH");
-        let message = harness::poll("the message arrives", || {
-            let () = connection
-                .set("key", "value")
-                .expect("SET on a subscribed connection");
-            pushes
-                .try_iter()
-                .find(|push| push.kind == redis::PushKind::Message)
-        });
+        let message = await_push(redis::PushKind::Message, "the message arrives");
         assert_eq!(
             message.data,
             [
