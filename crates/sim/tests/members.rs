@@ -17,7 +17,7 @@ fn run(seed: u64) -> sim::report::RunReport {
 #[test]
 fn members_come_and_go_in_many_runs_and_nothing_breaks() {
     let (mut faults, mut changes, mut runs_with_changes) = (FaultCounts::default(), 0, 0);
-    for seed in 1..=10 {
+    for seed in 1..=24 {
         let report = run(seed);
         assert!(
             report.failure.is_none(),
